@@ -1,0 +1,56 @@
+"""The exception tree.
+
+    ControlNetError
+    ├── SettingError      an argument or option that cannot be meant
+    │   ├── PlanError     a training plan that cannot be read or followed
+    │   └── UnknownName   a condition, format, metric … that nobody offers
+    ├── DataError         a picture, caption or data set that cannot be used
+    ├── CheckpointError   a weight file that is broken, foreign or does not fit
+    ├── ShapeError        tensors or pictures of sizes that do not go together
+    ├── MissingExtra      an optional dependency that is not installed
+    ├── TrainingStopped   a run that ended early, with its state saved
+    └── ServiceError      a request that the service cannot answer
+
+Every message says what was got, what was wanted, and the mend. The command line prints it as one line and
+exits with status 2 for what the user can mend; the HTTP service maps the same tree to status codes.
+"""
+
+
+class ControlNetError(Exception):
+    """Any error that this package raises on purpose."""
+
+
+class SettingError(ControlNetError, ValueError):
+    """An argument or option whose value cannot be meant."""
+
+
+class PlanError(SettingError):
+    """A training plan that cannot be read or followed."""
+
+
+class UnknownName(SettingError):
+    """A name that no plug-in answers to; the message lists the nearest ones."""
+
+
+class DataError(ControlNetError):
+    """A picture, caption or data set that cannot be used."""
+
+
+class CheckpointError(ControlNetError):
+    """A weight file that is broken, foreign, or does not fit the base."""
+
+
+class ShapeError(ControlNetError, ValueError):
+    """Tensors or pictures whose sizes do not go together."""
+
+
+class MissingExtra(ControlNetError, ImportError):
+    """An optional dependency that is not installed; the message names the extra."""
+
+
+class TrainingStopped(ControlNetError):
+    """A run that ended early (Ctrl-C, SIGTERM, divergence) with its state saved."""
+
+
+class ServiceError(ControlNetError):
+    """A request that the service cannot answer."""

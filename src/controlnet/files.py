@@ -1,0 +1,30 @@
+"""Files that are whole or absent: written beside their place, then moved there in one step."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from controlnet.errors import SettingError
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path of the same suffix; on success it becomes `path`, on any error it vanishes.
+
+    Missing parent folders are made, and an existing file is replaced only once the new one is complete.
+    Raises SettingError where the folder cannot be written to.
+    """
+    path = Path(path)
+    part = path.with_name(f".{secrets.token_hex(6)}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)
+    except OSError as error:
+        mend = "choose a folder that can be written to"
+        raise SettingError(f"cannot write {path} ({error.strerror}); {mend}") from error
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
