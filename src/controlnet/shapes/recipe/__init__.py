@@ -1,0 +1,1 @@
+"""How the embedded base, its judge and its text–colour instruments were made: the project's own commands, from nothing."""

@@ -1,0 +1,148 @@
+"""The embedded base: Stable Diffusion's shape, only small, saved as an ordinary pipeline folder."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from controlnet.shapes.captions import caption
+from controlnet.shapes.corpus import read_corpus
+from controlnet.shapes.recipe.autoencoder import pixels
+from controlnet.shapes.recipe.fit import Schedule, fit
+from controlnet.shapes.recipe.tokenizer import write_tokenizer
+from controlnet.shapes.scene import Scene, draw_scene
+
+SEED: Final = 1  # of the world it is trained on; world 2 is kept for measuring
+SCENES: Final = 16000
+BATCH: Final = 16
+DROPOUT: Final = 0.1  # of captions, for classifier-free guidance
+MIN_SNR: Final = 5.0  # loss weight min(SNR, 5) / SNR: Hang et al., arXiv 2303.09556, eq. for ε
+SCHEDULE: Final = Schedule(steps=8000, lr=7e-4, warmup=300, ema=0.9985)
+TOKENS: Final = 32
+
+
+class TextToImage(nn.Module):
+    """U-Net and text encoder, trained together."""
+
+    def __init__(self, vocabulary: int, end: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.unet = UNet2DConditionModel(
+            sample_size=16,
+            in_channels=8,
+            out_channels=8,
+            block_out_channels=(64, 80, 96, 128),
+            layers_per_block=2,
+            cross_attention_dim=128,
+            attention_head_dim=4,  # the number of heads: the name is historical
+            norm_num_groups=16,
+        )
+        self.text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=vocabulary,
+                hidden_size=128,
+                intermediate_size=512,
+                projection_dim=128,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                max_position_embeddings=TOKENS,
+                bos_token_id=end - 1,
+                eos_token_id=end,
+                pad_token_id=end,
+            )
+        )
+
+    def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
+        """Predict the noise: latents (B, 8, 16, 16), timesteps (B,), token ids (B, T)."""
+        context = self.text(tokens).last_hidden_state
+        return self.unet(noisy, timestep, context, return_dict=False)[0]
+
+
+def scheduler() -> DDIMScheduler:
+    """Make Stable Diffusion's noise schedule."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+def train(
+    corpus: Path, out: Path, scenes: int = SCENES, schedule: Schedule = SCHEDULE
+) -> Iterator[dict[str, float]]:
+    """Train the base on top of `out`/vae and complete the pipeline folder `out`."""
+    vae = AutoencoderTiny.from_pretrained(out / "vae", local_files_only=True).to(
+        memory_format=torch.channels_last
+    )
+    tokenizer = write_tokenizer(out / "tokenizer", TOKENS)
+    world = [draw_scene(SEED, index) for index in range(scenes)]
+    latents = _latents(vae, corpus, scenes, out / "latents.pt")
+    model = TextToImage(len(tokenizer), tokenizer.eos_token_id)
+    signal = scheduler().alphas_cumprod
+
+    def loss(generator: torch.Generator) -> dict[str, Tensor]:
+        pick = torch.randint(scenes, (BATCH,), generator=generator)
+        clean = latents[pick].float()
+        noise = torch.randn(clean.shape, generator=generator)
+        timestep = torch.randint(len(signal), (BATCH,), generator=generator)
+        tokens = _tokens(tokenizer, [world[i] for i in pick.tolist()], generator)
+        alpha = signal[timestep].view(-1, 1, 1, 1)
+        prediction = model(alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, timestep, tokens)
+        each = (prediction - noise).square().mean(dim=(1, 2, 3))
+        snr = signal[timestep] / (1 - signal[timestep])
+        return {"loss": (each * snr.clamp(max=MIN_SNR) / snr).mean(), "mse": each.mean()}
+
+    yield from fit(model, loss, schedule, out / "base_run")
+    save(model, out)
+
+
+def save(model: TextToImage, out: Path) -> None:
+    """Write network, text encoder, schedule and index, as diffusers writes a Stable Diffusion pipeline."""
+    model.unet.save_pretrained(out / "unet")
+    model.text.save_pretrained(out / "text_encoder")
+    scheduler().save_pretrained(out / "scheduler")
+    parts = {
+        "vae": ["diffusers", "AutoencoderTiny"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "safety_checker": [None, None],
+        "feature_extractor": [None, None],
+    }
+    index = {"_class_name": "StableDiffusionPipeline", "requires_safety_checker": False} | parts
+    (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+@torch.no_grad()
+def _latents(vae: AutoencoderTiny, corpus: Path, scenes: int, cache: Path) -> Tensor:
+    """Encode every picture once: scaled latents (N, 8, 16, 16), half precision."""
+    if not cache.exists():
+        images = torch.from_numpy(read_corpus(corpus, "image", scenes))
+        latents = torch.cat([vae.encode(pixels(chunk)).latents for chunk in images.split(100)])
+        beside = cache.with_suffix(".part")
+        torch.save((latents * vae.config["scaling_factor"]).half(), beside)
+        os.replace(beside, cache)
+    return torch.load(cache, weights_only=True)
+
+
+def _tokens(tokenizer: CLIPTokenizer, scenes: list[Scene], generator: torch.Generator) -> Tensor:
+    """Phrase scenes anew, drop some captions, and tokenize: (B, T)."""
+    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    captions = ["" if rng.random() < DROPOUT else caption(scene, rng) for scene in scenes]
+    encoded = tokenizer(
+        captions, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
+    )
+    return encoded["input_ids"]
