@@ -1,0 +1,140 @@
+"""Base: the locked network and its surroundings, prompts to tokens, pixels to latents and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from controlnet.backbones import _latents, _text
+from controlnet.core.backbone import Backbone, Context, backbone_of
+from controlnet.core.block import lock
+from controlnet.core.objective import Objective
+from controlnet.core.origin import fingerprint
+from controlnet.errors import CheckpointError
+
+_PREDICTIONS = ("epsilon", "v_prediction")
+
+
+@final
+class Base:
+    """A text-to-image diffusion model that stays as it is: every part locked, in evaluation mode.
+
+    Raises SettingError for a network that no backbone knows.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        vae: Any,
+        text_encoders: Sequence[Any],
+        tokenizers: Sequence[Any],
+        scheduler_config: Mapping[str, Any],
+    ) -> None:
+        self.name = name
+        self.network = lock(network)
+        self.backbone: Backbone = backbone_of(network)
+        self.vae = lock(vae)
+        self.text_encoders = tuple(lock(encoder) for encoder in text_encoders)
+        self.tokenizers = tuple(tokenizers)
+        self.scheduler_config = dict(scheduler_config)
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.network.parameters()) / 1e6
+        return f"Base({self.name!r}, {count:.1f}M parameters, {self.dtype}, {self.device})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The network's precision."""
+        return next(self.network.parameters()).dtype
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latents: 4 for Stable Diffusion."""
+        return self.vae.config.latent_channels
+
+    @property
+    def downscale(self) -> int:
+        """How many pixels, along each side, make one latent: 8 for Stable Diffusion."""
+        return _latents.downscale(self.vae)
+
+    @property
+    def sample_size(self) -> int:
+        """The side of a picture, in pixels, for which the network was made."""
+        side: Any = getattr(self.network.config, "sample_size", None) or 64
+        return self.downscale * (side if isinstance(side, int) else max(side))
+
+    @property
+    def prediction_type(self) -> str:
+        """What the network predicts: "epsilon" or "v_prediction"."""
+        return self.objective.prediction_type
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The noise schedule and the kind of prediction; CheckpointError for a kind that is not known."""
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+        kind = self.scheduler_config.get("prediction_type", "epsilon")
+        if kind not in _PREDICTIONS:
+            raise CheckpointError(
+                f"base {self.name!r} has prediction_type {kind!r}; wanted {' or '.join(_PREDICTIONS)}: "
+                "mend its scheduler_config.json or use another base"
+            )
+        schedule: Any = DDPMScheduler.from_config(self.scheduler_config)
+        return Objective(schedule.alphas_cumprod, kind)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: str | Sequence[str], size: tuple[int, int] | None = None) -> Context:
+        """Return the context of one prompt or of some; size (H, W) in pixels matters to SDXL alone."""
+        prompts = [prompts] if isinstance(prompts, str) else prompts
+        wants_size = getattr(self.network.config, "addition_embed_type", None) == "text_time"
+        tokens, pooled = _text.encode_prompts(prompts, self.tokenizers, self.text_encoders, wants_size)
+        height, width = size or (self.sample_size, self.sample_size)
+        sizes = [[height, width, 0, 0, height, width]] * len(prompts)
+        time_ids = torch.tensor(sizes, dtype=torch.float32) if wants_size else None
+        return Context(tokens, pooled, time_ids).to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def posterior(
+        self, pixels: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B C h w"], Float[Tensor, "B C h w"]]:
+        """Return mean and standard deviation of the scaled latents of pixels in [−1,1], for caches."""
+        mean, std = _latents.posterior(self.vae, pixels)
+        return mean.to(self.device, self.dtype), std.to(self.device, self.dtype)
+
+    def encode_pixels(
+        self, pixels: Float[Tensor, "B 3 H W"], generator: torch.Generator | None = None
+    ) -> Float[Tensor, "B C h w"]:
+        """Return scaled latents of pixels in [−1,1]: their mean, or a sample where a generator is given."""
+        mean, std = self.posterior(pixels)
+        if generator is None:
+            return mean
+        noise = torch.randn(mean.shape, generator=generator, device=generator.device, dtype=mean.dtype)
+        return mean + std * noise.to(mean.device)
+
+    def decode_latents(self, latents: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
+        """Return pixels in [−1,1]; gradients pass, for losses on the picture."""
+        return _latents.decode(self.vae, latents)
+
+    def fingerprint(self) -> str:
+        """Return a short name for the network's weights, equal in single and half precision."""
+        return fingerprint(self.network)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move all parts to a device and a precision; a VAE that overflows in float16 goes to float32."""
+        overflows = dtype == torch.float16 and getattr(self.vae.config, "force_upcast", False)
+        # torch's own method: that of diffusers warns whenever it is given a precision.
+        for part in (self.network, *self.text_encoders):
+            nn.Module.to(part, device=device, dtype=dtype)
+        nn.Module.to(self.vae, device=device, dtype=torch.float32 if overflows else dtype)
+        return self
