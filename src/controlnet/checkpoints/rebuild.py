@@ -1,0 +1,86 @@
+"""From description and tensors to a ControlNet: built without weights, filled strictly, fitted to a base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from controlnet.core.backbone import Backbone, Locked, resolve
+from controlnet.core.controlnet import ControlNet, ControlSettings, Origin
+from controlnet.errors import CheckpointError
+from controlnet.registry import find, names
+
+
+def skeleton(backbone: str, settings: Mapping[str, Any], origin: Origin, path: Path) -> ControlNet:
+    """Build a ControlNet without weights as a checkpoint describes it; CheckpointError if that is no network.
+
+    Only this package's own backbones are looked up: a file must not name code to import.
+    """
+    try:
+        if backbone not in names("backbones"):
+            raise CheckpointError(f"the backbone {backbone!r} is none of {', '.join(names('backbones'))}")
+        family: Backbone = find("backbones", backbone)()
+        widths = {"hint_widths": tuple(settings["hint_widths"])} if "hint_widths" in settings else {}
+        chosen = ControlSettings(**{**settings, **widths})
+        with torch.device("meta"):  # nothing is drawn: loading leaves the random numbers as they were
+            return ControlNet(family.build(origin.configuration), family, chosen, origin)
+    except Exception as error:  # a foreign description can be wrong in any way
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{path} describes no network that can be built ({first}); wanted a checkpoint of this release "
+            "or an older one: upgrade, or copy it anew"
+        ) from error
+
+
+def fill(net: ControlNet, tensors: Mapping[str, Tensor], path: Path) -> ControlNet:
+    """Give a ControlNet exactly its own weights; CheckpointError lists what is missing or does not belong."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    problems = differences(wanted, got)
+    if problems:
+        raise CheckpointError(f"{path} does not hold what it describes: {problems}; copy or convert it anew")
+    net.load_state_dict(dict(tensors), strict=True, assign=True)
+    return net.eval()
+
+
+def fit(net: ControlNet, base: Locked | nn.Module, path: Path) -> None:
+    """See that a ControlNet suits a base, part by part; CheckpointError names both."""
+    network, backbone = resolve(base)
+    name = getattr(base, "name", type(network).__name__)
+    described = backbone.describe(network)
+    if backbone.name == net.backbone.name and described == net.origin.configuration:
+        return
+    with torch.device("meta"):
+        like = ControlNet(backbone.build(described), backbone, net.settings, net.origin)
+    problems = differences(_shapes(like), _shapes(net))
+    if problems:
+        made = f"for the base {net.origin.name!r}" if net.origin.name else "for another kind of base"
+        raise CheckpointError(
+            f"{path} was made {made}; got the base {name!r}, which it does not fit: {problems}; use a base "
+            "of the same architecture"
+        )
+
+
+def differences(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> str:
+    """Say in a line which names are missing, unexpected, or of another size; empty where all agree."""
+    sizes = [
+        f"{k} {got[k]}, not {wanted[k]}" for k in sorted(wanted.keys() & got.keys()) if got[k] != wanted[k]
+    ]
+    kinds = {
+        "missing": sorted(wanted.keys() - got.keys()),
+        "unexpected": sorted(got.keys() - wanted.keys()),
+        "of another size": sizes,
+    }
+    return "; ".join(f"{len(found)} {kind} ({_few(found)})" for kind, found in kinds.items() if found)
+
+
+def _few(found: list[str], most: int = 4) -> str:
+    return ", ".join(found[:most]) + (", …" if len(found) > most else "")
+
+
+def _shapes(net: ControlNet) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}

@@ -1,0 +1,77 @@
+"""`controlnet info`: what a checkpoint is, told without loading it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EXAMPLES = """\
+Examples:
+
+  controlnet info net.safetensors
+  controlnet info folder/            (a diffusers folder)
+  controlnet info canny              (a ControlNet that comes with the package)
+  controlnet info net.safetensors --json
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+
+    @app.command(epilog=EXAMPLES)
+    def info(
+        source: Annotated[str, typer.Argument(metavar="FILE", help="File, folder or shipped name.")],
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    ) -> None:
+        """Say what a checkpoint is: format, size, settings, base, and how it was made."""
+        from controlnet.checkpoints import describe
+        from controlnet.checkpoints.shipped import locate
+
+        told = describe(locate(source))
+        if as_json:
+            typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        else:
+            _show(told)
+
+
+def _show(told: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _rows(told):
+        table.add_row(escape(name), escape(value))
+    Console(soft_wrap=False).print(table)
+
+
+def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of the table; the base's configuration, a page long, is left to --json."""
+    base = told["base"]
+    name = base.get("name") or "not recorded"
+    rows = [
+        ("file", Path(told["path"]).name),
+        ("format", f"{told['format']}: {told['title']}"),
+        ("size", f"{told['bytes'] / 2**20:.1f} MiB, {told['parameters']:,} parameters"),
+        ("precision", ", ".join(told["precision"])),
+        ("trained", "yes" if told["trained"] else "no: every zero convolution is still zero"),
+        ("backbone", told["backbone"]),
+        ("base", f"{name} ({base['fingerprint']})" if base.get("fingerprint") else name),
+    ]
+    for part in ("settings", "metadata"):
+        rows += [(key, value) for key, value in _flat(told[part])]
+    return rows
+
+
+def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
+    """Spread nested values over dotted names: {"plan": {"lr": 1}} → plan.lr 1."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{before}{key}.")
+        else:
+            rows.append((f"{before}{key}", value if isinstance(value, str) else json.dumps(value)))
+    return rows
