@@ -1,0 +1,67 @@
+"""What training takes: one example as tensors, a batch of them, and the protocol of a data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from controlnet.errors import DataError
+
+
+class Sample(NamedTuple):
+    """One example, ready: pixels in [-1, 1], condition in [0, 1], caption."""
+
+    pixels: Float[Tensor, "3 H W"]
+    condition: Float[Tensor, "3 H W"]
+    caption: str
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Any source of examples. `example` may raise BadExample; the loader then takes the next one."""
+
+    def __len__(self) -> int:
+        """Count the examples."""
+        ...
+
+    def example(self, index: int, rng: np.random.Generator) -> Sample:
+        """Give example `index`, drawing crop and flip from `rng` alone; called from several threads."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples: pixels in [-1, 1], condition in [0, 1], B captions, and B indices into the data set."""
+
+    pixels: Float[Tensor, "B 3 H W"]
+    condition: Float[Tensor, "B 3 H W"]
+    captions: list[str]
+    indices: list[int]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], indices: Sequence[int]) -> "Batch":
+        """Stack samples of one size; raises DataError for several sizes."""
+        sizes = sorted({tuple(s.pixels.shape[1:]) for s in samples})
+        if len(sizes) > 1:
+            raise DataError(
+                f"got pictures of sizes {sizes} (H, W) in one batch, wanted one; set the data's size"
+            )
+        return cls(
+            pixels=torch.stack([s.pixels for s in samples]),
+            condition=torch.stack([s.condition for s in samples]),
+            captions=[s.caption for s in samples],
+            indices=list(indices),
+        )
+
+    def __len__(self) -> int:
+        """Count the examples, B."""
+        return len(self.captions)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
+        """Move the tensors."""
+        pixels = self.pixels.to(device=device, dtype=dtype)
+        return Batch(pixels, self.condition.to(device=device, dtype=dtype), self.captions, self.indices)

@@ -1,0 +1,122 @@
+"""Batches in an order that depends on (seed, epoch) alone, so that any step can be asked for directly."""
+
+from collections import deque
+from collections.abc import Generator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controlnet.data.batch import Batch, Dataset, Sample
+from controlnet.data.example import BadExample
+from controlnet.errors import DataError, SettingError
+
+
+@final
+class Loader:
+    """An endless stream of examples, cut into batches: epoch after epoch, each a permutation of the data set.
+
+    A step takes `accumulate` micro-batches of `batch_size` examples on each of `world` processes; every
+    example is taken once before any is taken twice, and batches run on across the end of an epoch. Crop and
+    flip are drawn from (seed, epoch, index), so neither resuming nor `prefetch`, the number of batches that
+    as many threads prepare ahead (0: none), changes a bit. Raises SettingError for counts that cannot be
+    meant.
+
+    A bad example is replaced by the next good one in the data set, the same one in every run; what was bad is
+    counted by the data set (`FolderDataset.report`). With shuffle off an epoch goes through the set in its
+    order.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        accumulate: int = 1,
+        rank: int = 0,
+        world: int = 1,
+        prefetch: int = 2,
+    ) -> None:
+        if min(batch_size, accumulate, world) < 1 or min(seed, prefetch) < 0 or not 0 <= rank < world:
+            got = f"{batch_size=}, {accumulate=}, {seed=}, {prefetch=}, {rank=}, {world=}"
+            raise SettingError(f"got {got}; wanted sizes from 1, seed and prefetch from 0, rank below world")
+        if len(dataset) == 0:
+            raise DataError("got a data set of no examples, wanted at least one")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.accumulate = accumulate
+        self.rank = rank
+        self.world = world
+        self.prefetch = prefetch
+        self._orders: dict[int, NDArray[np.int64]] = {}
+
+    def batch(self, step: int, micro: int = 0) -> Batch:
+        """Give micro-batch `micro` of step `step`, both from 0."""
+        start = ((step * self.accumulate + micro) * self.world + self.rank) * self.batch_size
+        taken = [self._take(position) for position in range(start, start + self.batch_size)]
+        return Batch.of([sample for _, sample in taken], [index for index, _ in taken])
+
+    def batches(self, start: int = 0) -> Generator[Batch, None, None]:
+        """Stream the micro-batches from step `start` on, `accumulate` a step, for ever.
+
+        Closing the iterator ends its threads.
+        """
+        places = (divmod(number, self.accumulate) for number in count(start * self.accumulate))
+        if not self.prefetch:
+            yield from (self.batch(step, micro) for step, micro in places)
+            return
+        pool = ThreadPoolExecutor(self.prefetch, thread_name_prefix="loader")
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for step, micro in places:
+                waiting.append(pool.submit(self.batch, step, micro))
+                if len(waiting) > self.prefetch:
+                    yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def epoch(self, step: int) -> float:
+        """Give how many times the data set has been gone through when step `step` begins."""
+        return step * self.accumulate * self.world * self.batch_size / len(self.dataset)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that the order depends on; the place in it is the step."""
+        names = ("batch_size", "seed", "shuffle", "accumulate", "world")
+        return {"examples": len(self.dataset), **{name: getattr(self, name) for name in names}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Check that this loader goes on in the order that `state` was saved from; raises DataError."""
+        here = self.state_dict()
+        if changed := [f"{k} was {state.get(k)}, is {here[k]}" for k in here if state.get(k) != here[k]]:
+            raise DataError(
+                f"the data are not those that the run began with: {'; '.join(changed)}; restore them"
+            )
+
+    def _take(self, position: int) -> tuple[int, Sample]:
+        """Read the example at a position of the endless stream, or the next good one."""
+        epoch, place = divmod(position, len(self.dataset))
+        first = int(self._order(epoch)[place])
+        for hop in range(len(self.dataset)):
+            index = (first + hop) % len(self.dataset)
+            rng = np.random.default_rng([self.seed, epoch, index + 1])  # a last 0 would not count
+            try:
+                return index, self.dataset.example(index, rng)
+            except BadExample:
+                continue
+        raise DataError(
+            f"none of the {len(self.dataset)} examples can be read; run `controlnet dataset check`"
+        )
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        order = self._orders.get(epoch)
+        if order is None:
+            size, rng = len(self.dataset), np.random.default_rng([self.seed, epoch])
+            order = rng.permutation(size) if self.shuffle else np.arange(size)
+            # This epoch and the one that other threads may still be at.
+            self._orders = {**{e: o for e, o in self._orders.items() if abs(e - epoch) == 1}, epoch: order}
+        return order

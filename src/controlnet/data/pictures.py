@@ -1,0 +1,101 @@
+"""Pictures to and from disk as uint8 arrays: RGB, upright, PNG."""
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from controlnet.data.example import BadExample, Example
+from controlnet.errors import ShapeError
+from controlnet.files import whole
+
+Pixels = NDArray[np.uint8]
+T = TypeVar("T")
+
+# What Pillow raises on damaged files, beside its own UnidentifiedImageError (an OSError).
+UNREADABLE: Final = (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+def as_rgb(array: Pixels) -> Pixels:
+    """Bring a uint8 picture (H, W) or (H, W, 3) to (H, W, 3); raises ShapeError for anything else."""
+    if array.dtype == np.uint8 and array.ndim == 2:
+        return np.repeat(array[..., None], 3, axis=2)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        got = f"{array.dtype} {array.shape}"
+        raise ShapeError(
+            f"got a picture {got}, wanted uint8 (H, W, 3) or (H, W); convert it before it is stored"
+        )
+    return array
+
+
+def read_rgb(path: Path) -> Pixels:
+    """Decode a whole picture file, (H, W, 3) uint8, turned upright; raises what `UNREADABLE` lists."""
+    with Image.open(path) as image:
+        if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255 where the top byte is meant
+            return as_rgb((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read height and width of the upright picture from the file's header alone."""
+    with Image.open(path) as image:
+        width, height = image.size
+        # Asking a PNG for its EXIF block would decode it whole; cameras write JPEG.
+        turned = image.format in ("JPEG", "MPO") and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    return (width, height) if turned else (height, width)
+
+
+def write_png(path: Path, array: Pixels) -> None:
+    """Write a picture so that `path` holds either the whole of it or nothing; makes missing folders."""
+    with whole(path) as part:
+        Image.fromarray(array).save(part, format="PNG")
+
+
+def check_headers(example: Example, stored: bool = True) -> tuple[int, int]:
+    """Check by headers alone that the pictures of an example are there and agree; returns (height, width).
+
+    With `stored` false the control map is computed from the picture, and none is asked for. Raises
+    BadExample.
+    """
+    sizes = [_try(picture_size, path) for path in _files(example, stored)]
+    if len(set(sizes)) > 1:
+        raise _mismatch(example, sizes)
+    return sizes[0]
+
+
+def read_pair(example: Example, stored: bool = True) -> tuple[Pixels, Pixels | None]:
+    """Decode picture and control map of an example, (H, W, 3) uint8 each; raises BadExample."""
+    image, *maps = [_try(read_rgb, path) for path in _files(example, stored)]
+    if maps and maps[0].shape != image.shape:
+        raise _mismatch(example, [image.shape[:2], maps[0].shape[:2]])
+    return image, maps[0] if maps else None
+
+
+def _files(example: Example, stored: bool) -> list[Path]:
+    if not stored:
+        return [example.image]
+    if example.conditioning is None:
+        raise BadExample("no conditioning", example.image.name)
+    return [example.image, example.conditioning]
+
+
+def _try(read: Callable[[Path], T], path: Path) -> T:
+    where = f"{path.parent.name}/{path.name}"
+    if not path.is_file():
+        raise BadExample("missing file", where)
+    try:
+        return read(path)
+    except UNREADABLE as error:
+        raise BadExample("unreadable picture", where) from error
+
+
+def _mismatch(example: Example, sizes: Sequence[tuple[int, ...]]) -> BadExample:
+    (height, width), (map_height, map_width) = sizes
+    return BadExample(
+        "sizes differ", f"{example.image.name} {width}×{height}, its map {map_width}×{map_height}"
+    )
