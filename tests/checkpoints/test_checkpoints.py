@@ -239,7 +239,7 @@ DAMAGES = {
     "empty": (lambda p: p.write_bytes(b""), "no whole safetensors file"),
     "a picture": (lambda p: p.write_bytes(b"\x89PNG\r\n" + bytes(500)), "no whole safetensors file"),
     "a pickle": (lambda p: torch.save({"a": torch.ones(2)}, p), "is a pickle"),
-    "absent": (lambda p: p.unlink(), "no file is there"),
+    "absent": (lambda p: p.unlink(), "no file or folder of that name"),
     "a missing tensor": (
         lambda p: rewrite(p, lambda t, n: t.pop("hint.0.bias")),
         r"1 missing \(hint.0.bias\)",

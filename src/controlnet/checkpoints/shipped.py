@@ -18,13 +18,13 @@ def shipped() -> tuple[str, ...]:
 def locate(source: str | Path) -> Path:
     """Find the file or folder that is meant: a path, or the name of a shipped ControlNet such as "canny".
 
-    A path wins over a shipped name. CheckpointError where there is neither; it lists near names.
+    A bare name wins over a file of that name, which is "./canny". CheckpointError where there is neither; it
+    lists near names.
     """
+    if source in shipped():
+        return FOLDER / f"{source}{SUFFIX}"
     path = Path(source)
-    if path.exists() or str(source) not in shipped():
-        if not path.exists():
-            raise CheckpointError(
-                f"{unknown('shipped ControlNet', str(source), shipped())}, and no file is there"
-            )
-        return path
-    return FOLDER / f"{source}{SUFFIX}"
+    if not path.exists():
+        message = unknown("shipped ControlNet", str(source), shipped())
+        raise CheckpointError(f"{message}, and there is no file or folder of that name")
+    return path
