@@ -1,0 +1,36 @@
+"""What a run tells those who listen: a progress bar, a tracker, a demo that takes pictures on the way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from controlnet.core.controlnet import ControlNet
+
+Kind = Literal["begin", "step", "preview", "save", "arrival", "end"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    kind     begin     the loop is about to start after `step` steps
+             step      a step is done; `record` is its line of metrics.jsonl preview   a contact sheet was
+             written to `path`; `net` has the weights that it shows save      a state was written to
+             `path` arrival   control has arrived; `record` says since which step and by which instruments
+             end       the run is complete; `path` is the trained ControlNet, `record` the content of
+             result.json
+    step     steps done, of `steps`
+    net      the ControlNet in training
+    """
+
+    kind: Kind
+    step: int
+    steps: int
+    net: "ControlNet"
+    record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    path: Path | None = None
+
+
+Listener = Callable[[Event], None]

@@ -1,0 +1,123 @@
+"""The ControlNet, the data and the engine that a plan asks for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import nn
+
+from controlnet.backbones import Base
+from controlnet.checkpoints import load_controlnet
+from controlnet.core.controlnet import ControlNet, Origin
+from controlnet.data import Batch, Loader, Subset
+from controlnet.errors import PlanError
+from controlnet.training.plan import TrainingPlan
+from controlnet.training.rng import generator
+from controlnet.training.sections import Control
+
+DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PREFETCH: Final = 2  # batches read ahead, by as many threads
+
+
+@contextmanager
+def engine_of(plan: TrainingPlan) -> Iterator[Accelerator]:
+    """Start accelerate's engine: device, mixed precision, and processes where several were launched."""
+    precision = "no" if plan.precision == "fp32" else plan.precision
+    try:
+        yield Accelerator(cpu=plan.device == "cpu", mixed_precision=precision)
+    finally:
+        # The engine keeps device and precision for the life of the process: the next run may want others.
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def make_net(plan: TrainingPlan, base: Base) -> ControlNet:
+    """Return the ControlNet to begin with: cloned from the base, or a checkpoint whose training goes on.
+
+    Raises PlanError where the plan asks for another form than the checkpoint has, CheckpointError for one
+    that cannot be loaded or does not fit the base.
+    """
+    if plan.control.start_from is not None:
+        return _started_from(plan.control.start_from, plan.control, base)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(plan.seed, "weights").initial_seed())
+        return ControlNet.from_base(
+            base,
+            hint=plan.control.hint,
+            init=plan.control.init,
+            copy=plan.control.extent,
+            connect=plan.control.connect,
+            global_pool=plan.control.global_pool,
+        )
+
+
+def _started_from(source: str, plan: Control, base: Base) -> ControlNet:
+    net = load_controlnet(source, base, torch.float32)
+    net.origin = Origin.of(base)
+    if plan.connect == "all" and net.settings.connect == "middle":
+        net.relink()
+    have = net.settings
+    wanted = {
+        "hint": (plan.hint, have.hint),
+        "copy": (plan.extent, have.copy),
+        "connect": (plan.connect, have.connect),
+        "global_pool": (plan.global_pool, have.global_pool),
+    }
+    unlike = [
+        f"control.{key} is {want!r} and the checkpoint's {has!r}"
+        for key, (want, has) in wanted.items()
+        if want != has
+    ]
+    if unlike:
+        raise PlanError(
+            f"cannot start from {source}: {'; '.join(unlike)}; let the plan say what the checkpoint is"
+        )
+    return net
+
+
+def resumed_net(path: Path, base: Base) -> ControlNet:
+    """Return the ControlNet of a state; PlanError where the base is not the one it was trained with."""
+    net = load_controlnet(path, base, torch.float32)
+    if net.origin.fingerprint != base.fingerprint():
+        raise PlanError(
+            f"{path} was trained with the base {net.origin.name!r} ({net.origin.fingerprint}); got "
+            f"{base.name!r} ({base.fingerprint()}): restore it, or start a new run with control.start_from"
+        )
+    return net
+
+
+def align(*modules: nn.Module) -> None:
+    """Move every tensor of some modules to memory of its own.
+
+    Tensors read from a file lie where the file has them, and kernels round differently by how memory is
+    aligned. Without this a resumed run drifts from the uninterrupted one by the last bit (seen on a CPU).
+    """
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.data = tensor.data.clone()
+
+
+def make_loader(plan: TrainingPlan, training: Subset, engine: Accelerator) -> Loader:
+    """Return the endless stream of training batches, each process its share."""
+    world = engine.num_processes
+    if plan.optim.batch % world:
+        raise PlanError(
+            f"optim.batch is {plan.optim.batch} over {world} processes; wanted a multiple of {world}"
+        )
+    return Loader(
+        training,
+        plan.optim.batch // world,
+        seed=plan.seed,
+        accumulate=plan.optim.accumulation,
+        rank=engine.process_index,
+        world=world,
+        prefetch=PREFETCH,
+    )
+
+
+def first_examples(held_out: Subset, count: int) -> Batch:
+    """Return the first held-out examples, the same ones at every call."""
+    return Loader(held_out, min(count, len(held_out)), shuffle=False, prefetch=0).batch(0)

@@ -1,0 +1,77 @@
+"""Listeners that show a run: a progress bar on the terminal, curves in TensorBoard."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from controlnet.errors import MissingExtra
+from controlnet.training.events import Event
+
+
+class ProgressBar:
+    """A bar with rate, time left, loss and gain, on stderr; nothing is drawn where that is no terminal.
+
+    with ProgressBar() as bar:
+        train(plan, on_event=bar)
+    """
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (
+            *(TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+            TextColumn("{task.fields[told]}"),
+        )
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task: Any = None
+        self._loss: float | None = None
+        self._gain = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar on."""
+        if event.kind == "begin":
+            self._task = self._progress.add_task("", total=event.steps, completed=event.step, told="")
+        elif event.kind == "step":
+            loss = event.record["loss"]
+            # One step's loss is mostly the luck of its timesteps: show the mean of about the last fifty.
+            self._loss = loss if self._loss is None else self._loss + 0.02 * (loss - self._loss)
+            if "gain" in event.record:
+                self._gain = f"  gain {event.record['gain']:+.5f}"
+            speed = self._progress.tasks[self._task].speed
+            rate = f"{speed:.2f} steps/s  " if speed else ""
+            self._progress.update(
+                self._task, completed=event.step, told=f"{rate}loss {self._loss:.4f}{self._gain}"
+            )
+
+
+class TensorBoard:
+    """Writes each number of metrics.jsonl as a curve; MissingExtra where TensorBoard is not installed."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtra(
+                "watch.tensorboard is on and TensorBoard is not installed; pip install 'controlnet[train]'"
+            ) from error
+        self._writer: Any = SummaryWriter(folder)
+
+    def __call__(self, event: Event) -> None:
+        """Add the numbers of a step, and close the file at the end."""
+        if event.kind == "step":
+            for name, value in event.record.items():
+                if name != "step":
+                    self._writer.add_scalar(name, value, event.step)
+        elif event.kind in ("save", "end"):
+            self._writer.flush()

@@ -1,0 +1,109 @@
+"""The loop: passes, updates, measurements, states; stopped anywhere, it goes on as if it had not been."""
+
+import math
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from controlnet.errors import TrainingStopped
+from controlnet.training.book import Book
+from controlnet.training.events import Event, Kind, Listener
+from controlnet.training.folder import RunFolder, enter
+from controlnet.training.instruments import Instruments
+from controlnet.training.optim import set_rates
+from controlnet.training.plan import TrainingPlan
+from controlnet.training.result import TrainingResult
+from controlnet.training.setup import engine_of
+from controlnet.training.state import commit, newest
+from controlnet.training.stop import stop_requests
+from controlnet.training.trackers import TensorBoard
+from controlnet.training.workshop import Workshop
+
+
+def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = None) -> TrainingResult:
+    """Train a ControlNet as the plan says, in the plan's folder, and return what came of it.
+
+    resume goes on from the newest whole state, exactly: on one machine a run that was killed and resumed
+    ends with the same weights, bit for bit, and the same metrics.jsonl as one that was left alone. Ctrl-C
+    and SIGTERM save the state and raise TrainingStopped; so does a loss that is no number, which names
+    the last good state. on_event is told of all that happens (see `events`). Raises PlanError for a plan
+    that cannot be followed and for a folder that is taken, DataError for data that cannot be used,
+    CheckpointError for weights that cannot be loaded.
+    """
+    with engine_of(plan) as engine, stop_requests() as stop:
+        leads = engine.is_main_process
+        with engine.main_process_first():
+            run = enter(plan, resume, writes=leads)
+        shop = Workshop(plan, engine, run.state)
+        instruments = Instruments(shop, run.folder)
+        listeners = _listeners(plan, run.folder, on_event) if leads else []
+
+        def tell(
+            kind: Kind, step: int, record: dict[str, Any] | None = None, path: Path | None = None
+        ) -> None:
+            for listener in listeners:
+                listener(Event(kind, step, plan.steps, shop.net, record or {}, path))
+
+        with (
+            closing(Book(run.folder, plan, run.step, run.seconds, writes=leads)) as book,
+            closing(shop.loader.batches(run.step)) as batches,
+        ):
+            if run.changes:
+                book.note(run.step, "the plan was changed", run.changes)
+            tell("begin", run.step)
+            for step in range(run.step + 1, plan.steps + 1):
+                rates = set_rates(shop.optimizer, step, plan.steps, plan.optim)
+                parts = range(plan.optim.accumulation)
+                loss = sum(shop.run_pass(next(batches), step, part) for part in parts) / len(parts)
+                norm = shop.gradient_norm()
+                if not math.isfinite(loss) or not (math.isfinite(norm) or shop.skips_overflows):
+                    raise TrainingStopped(_diverged(step, loss, norm, run.folder))
+                shop.update(step)
+
+                if leads:
+                    record = {"step": step, "loss": loss, "lr": rates["copy"], "grad_norm": norm}
+                    record |= instruments.measure(step)
+                    arrival = book.write(record)
+                    tell("step", step, record)
+                    if arrival is not None:
+                        tell("arrival", step, arrival)
+                    if preview := instruments.preview(step):
+                        tell("preview", step, path=preview)
+                stopping = shop.agreed(stop.by is not None) and step < plan.steps
+                if leads and (stopping or step % plan.save.every == 0 or step == plan.steps):
+                    tell("save", step, path=_save(shop, book, run.folder, step))
+                if stopping:
+                    raise TrainingStopped(_stopped(stop.by or "a signal", step, plan, run.folder))
+
+            result = book.result(run.folder.weights)
+            if leads:
+                shop.save_weights(run.folder.weights, plan.steps)
+                run.folder.write_json(run.folder.result, result.values())
+            tell("end", plan.steps, result.values(), run.folder.weights)
+            return result
+
+
+def _save(shop: Workshop, book: Book, folder: RunFolder, step: int) -> Path:
+    book.to_disk()  # a state must not be newer than its records
+    keep = shop.plan.save.keep
+    return commit(
+        folder.states, step, lambda place: {"seconds": book.seconds, **shop.save_state(place, step)}, keep
+    )
+
+
+def _stopped(by: str, step: int, plan: TrainingPlan, folder: RunFolder) -> str:
+    mend = f"go on with: controlnet train {folder.plan} --resume"
+    return f"stopped by {by} after step {step} of {plan.steps}, with the state saved; {mend}"
+
+
+def _diverged(step: int, loss: float, norm: float, folder: RunFolder) -> str:
+    good = newest(folder.states)
+    mend = "with a smaller learning rate (--set optim.lr=…)"
+    way = f"the last good state is {good}: --resume goes on there, {mend}" if good else f"start anew {mend}"
+    got = f"at step {step} the loss is {loss} and the norm of its gradient {norm}"
+    return f"{got}, wanted finite numbers; {way}"
+
+
+def _listeners(plan: TrainingPlan, folder: RunFolder, on_event: Listener | None) -> list[Listener]:
+    listeners = [] if on_event is None else [on_event]
+    return [*listeners, TensorBoard(folder.root / "tensorboard")] if plan.watch.tensorboard else listeners

@@ -1,0 +1,132 @@
+"""What a run works with and the little that is done to it: a pass, an update, a state."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from accelerate import Accelerator
+
+from controlnet.backbones import load_base
+from controlnet.checkpoints import load_controlnet, save_controlnet
+from controlnet.core.controlnet import ControlNet
+from controlnet.data import Batch
+from controlnet.training.ema import Ema
+from controlnet.training.frozen import Frozen, remembers
+from controlnet.training.optim import make_optimizer
+from controlnet.training.plan import TrainingPlan
+from controlnet.training.setup import DTYPES, align, make_loader, make_net, resumed_net
+from controlnet.training.source import open_data
+from controlnet.training.state import load_optimizer, read, save_optimizer
+from controlnet.training.step import Draws, control_loss
+
+NET: Final = "controlnet.safetensors"
+EMA: Final = "ema.safetensors"
+OPTIMIZER: Final = "optimizer.safetensors"
+
+
+class Workshop:
+    """Base, ControlNet, running mean, optimizer, data and engine of a run, as they were at its last state."""
+
+    def __init__(self, plan: TrainingPlan, engine: Accelerator, place: Path | None) -> None:
+        """Build everything; `place` is the state to go on from, None at the beginning of a run."""
+        self.plan, self.engine = plan, engine
+        self.base = load_base(plan.base)
+        # The ControlNet is made, and stays, in single precision; only then is the base brought to its own.
+        net = make_net(plan, self.base) if place is None else resumed_net(place / NET, self.base)
+        self.net = net.to(engine.device, torch.float32).train()
+        self.base.to(engine.device, DTYPES[plan.precision])
+        align(self.net, self.base.network, self.base.vae, *self.base.text_encoders)
+        self.size = plan.data.size or self.base.sample_size
+
+        optimizer = make_optimizer(self.net, plan.optim)
+        self.ema = None if plan.ema.decay is None else Ema(self.net, plan.ema.decay)
+        if place is not None:
+            load_optimizer(optimizer, place / OPTIMIZER)
+            if self.ema is not None:
+                self.ema.load(load_controlnet(place / EMA))
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self._wrapped, self.optimizer = engine.prepare(self.net, optimizer)
+        if place is not None and engine.scaler is not None:
+            engine.scaler.load_state_dict(read(place)["scaler"])
+
+        remember = remembers(plan.data, self.base, self.size, plan.data.count or 0)
+        training, self.held_out = open_data(plan.data, self.size, remember)
+        examples = len(training) + len(self.held_out)
+        self.frozen = Frozen(self.base, self.size, remembers(plan.data, self.base, self.size, examples))
+        self.loader = make_loader(plan, training, engine)
+
+    def run_pass(self, batch: Batch, step: int, part: int) -> float:
+        """Run one batch forwards and backwards, and return its loss."""
+        share = slice(
+            self.loader.rank * self.loader.batch_size, (self.loader.rank + 1) * self.loader.batch_size
+        )
+        side = self.size // self.base.downscale
+        shape = (self.plan.optim.batch, self.base.latent_channels, side, side)
+        draws = Draws.of(
+            self.plan.objective, self.base.objective.timesteps, shape, self.plan.seed, step, part
+        )[share]
+        inputs = self.frozen.inputs(batch, draws)
+        noise, timestep = (drawn.to(self.engine.device) for drawn in (draws.noise, draws.timestep))
+        last = part == self.plan.optim.accumulation - 1
+        with nullcontext() if last else self.engine.no_sync(self._wrapped):
+            loss = control_loss(self.base, self._wrapped, inputs, noise, timestep).mean()
+            self.engine.backward(loss / self.plan.optim.accumulation)
+        mean: Any = self.engine.reduce(loss.detach(), "mean")
+        return mean.item()
+
+    def gradient_norm(self) -> float:
+        """Clip the gathered gradient, and return the norm that it had."""
+        norm: Any = self.engine.clip_grad_norm_(self.parameters, self.plan.optim.clip or float("inf"))
+        return norm.item()
+
+    @property
+    def skips_overflows(self) -> bool:
+        """Whether an infinite gradient is no fault: float16 then skips the step and lowers its scale."""
+        return self.engine.scaler is not None
+
+    def update(self, step: int) -> None:
+        """Take an optimizer step along the gathered gradient."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.update(self.net, step)
+
+    def agreed(self, wish: bool) -> bool:
+        """Tell whether any of the processes has this wish."""
+        if wish:
+            self.engine.set_trigger()
+        return self.engine.check_trigger()
+
+    @contextmanager
+    def delivered(self) -> Iterator[ControlNet]:
+        """Let the ControlNet have the weights that the run delivers: the running mean, where there is one."""
+        with nullcontext() if self.ema is None else self.ema.applied(self.net):
+            yield self.net
+
+    @contextmanager
+    def evaluation(self) -> Iterator[ControlNet]:
+        """Give the ControlNet as it would be delivered, in evaluation mode and without gradients."""
+        with self.delivered() as net, torch.no_grad():
+            net.eval()
+            try:
+                yield net
+            finally:
+                net.train()
+
+    def save_weights(self, path: Path, step: int) -> None:
+        """Write the ControlNet as it is to be delivered, with the plan that made it."""
+        with self.delivered() as net:
+            save_controlnet(net, path, metadata=self._provenance(step))
+
+    def save_state(self, folder: Path, step: int) -> Mapping[str, Any]:
+        """Write all that a state needs into a folder, and return what goes into its state.json."""
+        save_controlnet(self.net, folder / NET, metadata=self._provenance(step))
+        if self.ema is not None:
+            self.save_weights(folder / EMA, step)
+        save_optimizer(self.optimizer, folder / OPTIMIZER)
+        return {} if self.engine.scaler is None else {"scaler": self.engine.scaler.state_dict()}
+
+    def _provenance(self, step: int) -> dict[str, Any]:
+        return {"plan": self.plan.values(), "step": step}
