@@ -1,7 +1,7 @@
 """The true control maps of a rendered scene, by the conventions of the published ControlNets."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,28 +10,49 @@ from controlnet.conditions._pose import draw_body
 from controlnet.errors import UnknownName
 from controlnet.shapes.palette import CLASS_COLOURS
 
-if TYPE_CHECKING:
-    from controlnet.shapes.render import View
-
 Map = NDArray[np.uint8]
 
 
-def draw_control(view: "View", name: str) -> Map:
-    """Draw the true control map `name` of a view, (H, W, 3) uint8; raises UnknownName for any but the four."""
+class Surfaces(Protocol):
+    """What the maps are drawn from: a rendered `View`, or what the judge reads from a picture."""
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """Distances (H, W) in world units, inf in the sky."""
+        ...
+
+    @property
+    def normals(self) -> NDArray[np.float32]:
+        """Unit normals (H, W, 3) in camera axes, 0 in the sky."""
+        ...
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """Indices (H, W) of `palette.CLASSES`."""
+        ...
+
+    @property
+    def keypoints(self) -> NDArray[np.float32] | None:
+        """The mannequin's joints (18, 3), x and y in pixels and a score, or None."""
+        ...
+
+
+def draw_control(view: Surfaces, name: str) -> Map:
+    """Draw the control map `name` of a view, (H, W, 3) uint8; raises UnknownName for any but the four."""
     if name not in _DRAW:
         raise UnknownName(f"the renderer knows no true map {name!r}; it knows {', '.join(_DRAW)}")
     return _DRAW[name](view)
 
 
 def depth_map(depth: NDArray[np.float32]) -> Map:
-    """Draw inverse depth, near bright and the sky black, stretched to the picture's own range as MiDaS does."""
+    """Draw inverse depth, near bright and the sky black, stretched to its own range as MiDaS does."""
     inverse = np.where(np.isfinite(depth), 1 / np.maximum(depth, 1e-3), 0.0)
     grey = np.rint(255 * inverse / max(float(inverse.max()), 1e-6)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def normal_map(normals: NDArray[np.float32]) -> Map:
-    """Draw normals as colours: red right, green up, blue to the viewer; mid grey where there is no surface."""
+    """Draw normals as colours: red right, green up, blue to the viewer; grey where there is no surface."""
     return np.rint((normals * 0.5 + 0.5) * 255).astype(np.uint8)
 
 
@@ -45,9 +66,9 @@ def pose_map(keypoints: NDArray[np.float32] | None, size: int) -> Map:
     return draw_body(np.zeros((18, 3)) if keypoints is None else keypoints, size, size)
 
 
-_DRAW: Final[dict[str, Callable[["View"], Map]]] = {
+_DRAW: Final[dict[str, Callable[[Surfaces], Map]]] = {
     "depth": lambda view: depth_map(view.depth),
     "normal": lambda view: normal_map(view.normals),
     "segmentation": lambda view: class_map(view.classes),
-    "openpose": lambda view: pose_map(view.keypoints, len(view.image)),
+    "openpose": lambda view: pose_map(view.keypoints, len(view.classes)),
 }

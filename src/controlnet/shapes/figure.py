@@ -27,7 +27,7 @@ LIMBS: Final = (
 
 @dataclass(frozen=True)
 class Figure:
-    """A mannequin: where it stands (x, z), its joints in world units by name, and the colours of its clothes."""
+    """A mannequin: where it stands (x, z), its joints in world units by name, the colours of its clothes."""
 
     x: float
     z: float
@@ -54,7 +54,7 @@ def draw_figure(rng: np.random.Generator) -> Figure:
 
 
 def _pose(rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Pose the skeleton around the hips, facing the camera (−z), its right side at +… of its own, picture left."""
+    """Pose the skeleton around the hips; it faces the camera (−z), its right side on the picture's left."""
     lean = rng.uniform(-0.18, 0.18)
     up = np.array([np.sin(lean), np.cos(lean), 0.0])
     across = np.array([np.cos(lean), -np.sin(lean), 0.0])
@@ -87,7 +87,7 @@ def _pose(rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
 
 
 def _swing(angle: float, sign: float, forward: float) -> NDArray[np.float64]:
-    """Give the unit direction of a limb: 0 hangs down, π/2 points sideways, π up; `forward` turns it to the camera."""
+    """Give the unit direction of a limb: 0 hangs down, π/2 points sideways, π up; `forward` is to us."""
     direction = np.array([sign * np.sin(angle), -np.cos(angle), -np.sin(forward)])
     return direction / np.linalg.norm(direction)
 

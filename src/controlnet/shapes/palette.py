@@ -37,7 +37,8 @@ SKIES: Final[dict[str, tuple[Colour, Colour]]] = {
 
 SKIN: Final[Colour] = (0.86, 0.62, 0.47)
 
-# Class ids of the segmentation map, in this order; the palette is ours and spread for the eye and for nearest-colour decoding.
+# Class ids of the segmentation map, in this order; the palette is ours, spread for the eye and for decoding
+# by the nearest colour.
 CLASSES: Final = ("sky", "floor", *SOLIDS, "person")
 CLASS_COLOURS: Final = np.array(
     [

@@ -1,7 +1,7 @@
 """From a scene to a picture and, from the same rays, its exact depth, normals, classes and keypoints."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from controlnet.shapes.scene import Scene, draw_scene
 from controlnet.shapes.solids import UNIT, Body, capsule, placed
 
 Array = NDArray[np.float64]
+_Value = TypeVar("_Value", bound=np.generic)
 
 FAR: Final = 40.0  # world units; the floor has faded into the horizon long before
 OVERSAMPLING: Final = 2  # rays a pixel along each side
@@ -23,11 +24,11 @@ AMBIENT: Final = 0.42
 class View:
     """A rendered scene of H×W pixels.
 
-    image (H, W, 3) uint8; caption; depth (H, W) float32, distance along the ray in world units, inf in the sky;
-    normals (H, W, 3) float32 in camera axes (x right, y up, z to the viewer), 0 in the sky; classes (H, W) uint8,
-    indices of `palette.CLASSES`; instances (H, W) uint8, 0 for floor and sky, 1 … for the things; tints (H, W)
-    uint8, 1 + the index in `palette.COLOURS`, 0 for floor, sky and skin; keypoints (18, 3) float32 of the mannequin, x and y in pixels and 1 where seen,
-    or None; scene, all that is known about it.
+    image (H, W, 3) uint8; caption; depth (H, W) float32, distance along the ray in world units, inf in the
+    sky; normals (H, W, 3) float32 in camera axes (x right, y up, z to the viewer), 0 in the sky; classes
+    (H, W) uint8, indices of `palette.CLASSES`; instances (H, W) uint8, 0 for floor and sky, 1 … for the
+    things; tints (H, W) uint8, 1 + the index in `palette.COLOURS`, 0 for floor, sky and skin; keypoints
+    (18, 3) float32 of the mannequin, x and y in pixels and 1 where seen, or None; scene, what is known of it.
     """
 
     image: NDArray[np.uint8]
@@ -63,7 +64,7 @@ def render_scene(scene: Scene, size: int, text: str) -> View:
     image = lit.reshape(size, OVERSAMPLING, size, OVERSAMPLING, 3).mean(axis=(1, 3))
     encoded = np.clip(image, 0, 1) ** (1 / 2.2)
 
-    def sampled(values: Array) -> Array:
+    def sampled(values: NDArray[_Value]) -> NDArray[_Value]:
         return values.reshape(side, side, *values.shape[1:])[::OVERSAMPLING, ::OVERSAMPLING]
 
     depth, classes = sampled(hits.depth).astype(np.float32), sampled(hits.labels)
@@ -82,7 +83,7 @@ def render_scene(scene: Scene, size: int, text: str) -> View:
 
 @dataclass(frozen=True)
 class _Hits:
-    """The nearest surface on each ray: t (N,), world normals and albedo (N, 3), classes, instances, tints (N,)."""
+    """The nearest surface on each ray: t, classes, instances, tints (N,), world normals and albedo (N, 3)."""
 
     depth: Array
     normals: Array
@@ -153,7 +154,7 @@ def _first_hits(scene: Scene, bodies: list[Body], origin: Array, directions: Arr
 
 
 def _shade(scene: Scene, bodies: list[Body], origin: Array, directions: Array, hits: _Hits) -> Array:
-    """Light every ray: sky gradient, Lambert with hard shadows, a small highlight, haze towards the horizon."""
+    """Light every ray: sky gradient, Lambert with hard shadows, a small highlight, haze far away."""
     zenith, horizon = (np.array(c) ** 2.2 for c in SKIES[scene.sky])
     height = np.clip(directions[:, 1:2] * 2.5, 0, 1)
     colour = horizon + (zenith - horizon) * height
@@ -187,7 +188,7 @@ def _camera_axes(scene: Scene) -> Array:
 def _keypoints(
     scene: Scene, size: int, depth: NDArray[np.float32], classes: NDArray[np.uint8]
 ) -> NDArray[np.float32] | None:
-    """Project the mannequin's joints, (18, 3): x, y in pixels, and 1 where in the picture and not behind a solid."""
+    """Project the mannequin's joints, (18, 3): x, y in pixels, 1 where not outside nor behind a solid."""
     if scene.figure is None:
         return None
     joints = scene.figure.keypoints

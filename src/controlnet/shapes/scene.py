@@ -17,7 +17,7 @@ FIGURE_CLEARANCE: Final = 0.55  # radius of the ground that a mannequin keeps fr
 
 @dataclass(frozen=True)
 class Solid:
-    """One solid standing on the floor: kind, colour name, ground position (x, z), half-size, turn about the vertical."""
+    """One solid on the floor: kind, colour name, ground position (x, z), half-size, turn."""
 
     kind: str
     colour: str
@@ -42,7 +42,7 @@ class Camera:
     fov: float
 
     def rays(self, size: int) -> tuple[Vector, Vector]:
-        """Give the origin (3,) and the unit directions (size²·3 → size·size, 3) through the pixels' centres."""
+        """Give the origin (3,) and the unit directions (size², 3) through the pixels' centres, row by row."""
         origin, right, up, forward = self.frame()
         half = np.tan(self.fov / 2)
         steps = ((np.arange(size) + 0.5) / size * 2 - 1) * half
@@ -69,7 +69,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """Solids and perhaps a mannequin on a floor under a sky, seen by a camera, lit from one direction (3,)."""
+    """Solids and perhaps a mannequin on a floor under a sky, seen by a camera, lit from a direction (3,)."""
 
     solids: tuple[Solid, ...]
     figure: Figure | None
@@ -100,7 +100,7 @@ def draw_scene(seed: int, index: int) -> Scene:
 
 
 def _place(rng: np.random.Generator, count: int, figure: Figure | None) -> tuple[Solid, ...]:
-    """Place solids of different colours without overlap; a spot that is taken is drawn anew, smaller after a while."""
+    """Place solids of different colours without overlap; a spot that is taken is drawn anew, ever smaller."""
     taken = [(figure.x, figure.z, FIGURE_CLEARANCE)] if figure else []
     colours = rng.permutation(list(COLOURS))[:count]
     solids: list[Solid] = []

@@ -77,8 +77,8 @@ UNIT: Final[dict[str, Distance]] = {
 class Body:
     """Something that rays can hit: its distance function in world units, a sphere around it, and what it is.
 
-    label is its class (`palette.CLASSES`), instance its number in the scene from 1 (all limbs of a mannequin share
-    one), tint its colour's number in `palette.COLOURS` from 1 (0: skin), albedo the colour itself.
+    label is its class (`palette.CLASSES`), instance its number in the scene from 1 (all limbs of a mannequin
+    share one), tint its colour's number in `palette.COLOURS` from 1 (0: skin), albedo the colour itself.
     """
 
     distance: Distance
@@ -89,7 +89,7 @@ class Body:
     tint: int
     albedo: Array
 
-    def trace(self, origins: Array, directions: Array) -> tuple[Array, Array]:
+    def trace(self, origins: Array, directions: Array) -> tuple[NDArray[np.intp], Array]:
         """Sphere-trace rays (N, 3) + t (N, 3): the indices of those that hit, and their t, both (M,).
 
         Only rays through the surrounding sphere are marched, and only until they hit or leave it.

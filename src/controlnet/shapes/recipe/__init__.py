@@ -1,1 +1,1 @@
-"""How the embedded base, its judge and its text–colour instruments were made: the project's own commands, from nothing."""
+"""How the embedded base and its judge were made: the project's own commands, from nothing."""

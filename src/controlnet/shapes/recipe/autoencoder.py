@@ -1,20 +1,20 @@
 """The embedded base's autoencoder: ÷8, no normalisation, trained on crops.
 
-`AutoencoderTiny` rather than `AutoencoderKL`: at the same arithmetic it learned several times faster on two CPU
-cores, since nothing normalises the colours away, and Stable Diffusion pipelines take either.
+`AutoencoderTiny` rather than `AutoencoderKL`: at the same arithmetic it learned several times faster on two
+CPU cores, since nothing normalises the colours away, and Stable Diffusion pipelines take either.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import torch
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
+from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
 from torch import Tensor, nn
 
 from controlnet.shapes.corpus import read_corpus
-from controlnet.shapes.recipe.fit import Schedule, fit
+from controlnet.shapes.recipe.fit import Schedule, channels_last, fit
 
 CROP: Final = 64  # a quarter of a picture: four times as many different pieces for the same arithmetic
 BATCH: Final = 16
@@ -41,20 +41,21 @@ def build() -> AutoencoderTiny:
 def train(
     corpus: Path, out: Path, scenes: int = SCENES, schedule: Schedule = SCHEDULE
 ) -> Iterator[dict[str, float]]:
-    """Train the autoencoder and save it, with the scale that gives its latents unit deviation, to `out`/vae."""
+    """Train the autoencoder and save it, with the scale that makes its latents' deviation 1, to `out`/vae."""
     images = torch.from_numpy(read_corpus(corpus, "image", scenes))
-    network = build().to(memory_format=torch.channels_last)
+    network = channels_last(build())
 
     def loss(generator: torch.Generator) -> dict[str, Tensor]:
         x = crops(images, BATCH, CROP, generator)
-        z = network.encode(x).latents
-        y = network.decode(z + NOISE * torch.randn(z.shape, generator=generator)).sample
+        z = network.encode(x, return_dict=False)[0]
+        noise = NOISE * torch.randn(z.shape, generator=generator)
+        y = network.decode(z + noise, return_dict=False)[0]
         l1, edges = (x - y).abs().mean(), edge_loss(x, y)
         return {"loss": l1 + edges + SHRINK * z.square().mean(), "l1": l1, "edges": edges}
 
     yield from fit(network, loss, schedule, out / "vae_run")
     with torch.no_grad():
-        z = torch.cat([network.encode(pixels(chunk)).latents for chunk in images[:500].split(50)])
+        z = torch.cat([network.encode(pixels(part), return_dict=False)[0] for part in images[:500].split(50)])
     network.register_to_config(scaling_factor=round(1 / z.std().item(), 5))
     network.save_pretrained(out / "vae")
 
@@ -71,10 +72,11 @@ def _start_alive(network: AutoencoderTiny) -> None:
                 nn.init.zeros_(module.bias)
     for module in network.modules():
         if isinstance(module, AutoencoderTinyBlock):
-            nn.init.zeros_(module.conv[-1].weight)
-    for last in (network.encoder.layers[-1], network.decoder.layers[-1]):
-        nn.init.xavier_normal_(last.weight, gain=0.3)
-    nn.init.constant_(network.decoder.layers[-1].bias, 0.5)  # mid grey: the decoder works in [0, 1]
+            nn.init.zeros_(cast(nn.Conv2d, module.conv[-1]).weight)
+    last = [cast(nn.Conv2d, part.layers[-1]) for part in (network.encoder, network.decoder)]
+    for layer in last:
+        nn.init.xavier_normal_(layer.weight, gain=0.3)
+    nn.init.constant_(cast(Tensor, last[1].bias), 0.5)  # mid grey: the decoder works in [0, 1]
 
 
 def pixels(images: Tensor) -> Tensor:

@@ -30,14 +30,14 @@ GLUE: Final = (
 
 
 def write_tokenizer(folder: Path, length: int) -> CLIPTokenizer:
-    """Write vocab.json and merges.txt to `folder` and load them as a tokenizer of `length` tokens a prompt."""
+    """Write vocab.json and merges.txt to `folder` and load them as a tokenizer of `length` tokens."""
     folder.mkdir(parents=True, exist_ok=True)
     letters = sorted(ByteLevel.alphabet())
     merges: list[tuple[str, str]] = []
     tokens = letters + [letter + "</w>" for letter in letters]
     for word in (*SOLIDS, *COLOURS, *FLOORS, *SKIES, *GLUE):
         pieces = [*word[:-1], word[-1] + "</w>"]
-        # From the end backwards, so that no merge of one word can break another: each piece ends a known word.
+        # From the end backwards, so that no merge of one word can break another: each piece ends a word.
         while len(pieces) > 1:
             pair = (pieces[-2], pieces[-1])
             if pair not in merges:

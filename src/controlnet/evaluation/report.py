@@ -1,0 +1,103 @@
+"""Pages that show what was measured: one self-contained HTML file, for any screen, light or dark."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Self, final
+
+from PIL.Image import Image
+
+from controlnet.files import whole
+
+# Names of the colours, which a drawing's SVG may use as well: var(--ink) …
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fcfcfa; --ink: #1c1e21; --muted: #62676e; --rule: #dcdcd6;
+  --panel: #f1f1ec; --one: #0b62c4; --two: #c2410c; --three: #15803d; --mark: #9333ea; }
+@media (prefers-color-scheme: dark) { :root { --paper: #15171a; --ink: #e6e6e3; --muted: #9aa0a8;
+  --rule: #33373d; --panel: #1f2226; --one: #6cb0ff; --two: #ff9a5c; --three: #6ccf8b; --mark: #c89bff; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .5rem; text-wrap: balance; }
+h2 { font-size: 1.2rem; margin: 2.75rem 0 .5rem; }
+p { max-width: 44rem; margin: .5rem 0 1rem; }
+.lead { color: var(--muted); font-size: 1.075rem; }
+.wide { overflow-x: auto; }
+figure { margin: 1rem 0; }
+figure img, figure svg { display: block; width: 100%; height: auto; }
+figure img { image-rendering: auto; border-radius: 4px; }
+figcaption { color: var(--muted); font-size: .9rem; max-width: 44rem; margin-top: .5rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .75rem 0; }
+th, td { padding: .35rem 1.4rem .35rem 0; border-bottom: 1px solid var(--rule); text-align: right;
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { color: var(--muted); font-weight: 500; font-size: .9rem; }
+pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; margin: .75rem 0;
+  font: .875rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+"""
+
+
+@final
+class Page:
+    """A page under construction; every text is escaped, every picture is embedded, nothing is fetched."""
+
+    def __init__(self, title: str, lead: str) -> None:
+        self._title = title
+        self._parts = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(lead)}</p>']
+
+    def heading(self, text: str) -> Self:
+        """Begin a section."""
+        return self._add(f"<h2>{escape(text)}</h2>")
+
+    def text(self, text: str) -> Self:
+        """Add a paragraph."""
+        return self._add(f"<p>{escape(text)}</p>")
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Self:
+        """Add a table; its first column names the rows, the others hold numbers."""
+        top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        return self._add(
+            f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+        )
+
+    def picture(self, image: Image, alt: str, caption: str = "", least: int = 0) -> Self:
+        """Embed a picture, never shown wider than it is nor narrower than `least` pixels; then it scrolls."""
+        file = io.BytesIO()
+        image.save(file, format="PNG", optimize=True)
+        source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        size = f'width="{image.width}" height="{image.height}"'
+        style = f"max-width: {image.width}px; min-width: {least}px"
+        return self._figure(f'<img src="{source}" alt="{escape(alt)}" {size} style="{style}">', caption)
+
+    def drawing(self, svg: str, caption: str = "", least: int = 0) -> Self:
+        """Embed an SVG element of our own making, which may use the page's colours."""
+        return self._figure(f'<div style="min-width: {least}px">{svg}</div>', caption)
+
+    def commands(self, lines: Sequence[str]) -> Self:
+        """Add lines to copy."""
+        return self._add(f"<pre>{escape(chr(10).join(lines))}</pre>")
+
+    def html(self) -> str:
+        """Return the page."""
+        head = (
+            '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{escape(self._title)}</title><style>{_STYLE}</style>"
+        )
+        body = "\n".join(self._parts)
+        return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+    def write(self, path: str | Path) -> None:
+        """Write the page, whole or not at all; SettingError where the folder cannot be written to."""
+        with whole(path) as part:
+            part.write_text(self.html(), encoding="utf-8")
+
+    def _figure(self, inner: str, caption: str) -> Self:
+        told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+        return self._add(f'<figure><div class="wide">{inner}</div>{told}</figure>')
+
+    def _add(self, part: str) -> Self:
+        self._parts.append(part)
+        return self
