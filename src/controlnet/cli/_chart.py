@@ -1,0 +1,159 @@
+"""Curves over steps, laid out once and drawn twice: as SVG in the page's colours, and as a PNG.
+
+Positions are in pixels of a picture `WIDTH` wide, y downwards.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import Final
+
+from controlnet.cli._canvas import Canvas
+
+WIDTH: Final = 960
+LEFT, RIGHT, TOP, GAP, BOTTOM = 64, 168, 16, 54, 52
+PANEL: Final = 210
+ROW: Final = 19  # least distance between two labels on the right
+COLOURS: Final = ("one", "two", "three")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve: points (x, y), and the standard error of each y where it is known."""
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    errors: Sequence[float] = ()
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line to compare with."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves and levels over one axis; several panels share the steps."""
+
+    title: str
+    series: Sequence[Series]
+    levels: Sequence[Level] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Panels one below the other, the name of their common axis, and steps (x, label) marked in all."""
+
+    panels: Sequence[Panel]
+    axis: str
+    marks: Sequence[tuple[float, str]] = ()
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return TOP + len(self.panels) * (PANEL + GAP) - GAP + BOTTOM
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The first and the last step; never the same."""
+        xs = [x for panel in self.panels for series in panel.series for x, _ in series.points] or [0.0]
+        low, high = min(0.0, *xs), max(xs)
+        return low, high if high > low else low + 1.0
+
+
+def draw(chart: Chart, canvas: Canvas) -> None:
+    """Draw a chart."""
+    low, high = chart.span
+    across = _Scale(low, high, LEFT, WIDTH - RIGHT)
+    bottom = TOP + PANEL
+    for number, panel in enumerate(chart.panels):
+        top = TOP + number * (PANEL + GAP)
+        bottom = top + PANEL
+        _panel(panel, canvas, across, top + 26, bottom)
+        for x, _ in chart.marks:
+            canvas.line([(across(x), top + 26), (across(x), bottom)], "mark", dashed=True)
+    for x in ticks(low, high, 8):
+        canvas.text(across(x), bottom + 20, _number(x), "muted", "middle")
+    canvas.text((LEFT + WIDTH - RIGHT) / 2, bottom + 42, chart.axis, "muted", "middle")
+    for x, label in chart.marks:
+        on_the_left = across(x) < (LEFT + WIDTH - RIGHT) / 2
+        canvas.text(
+            across(x) + (8 if on_the_left else -8),
+            TOP + PANEL - 10,
+            label,
+            "mark",
+            "start" if on_the_left else "end",
+        )
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Choose round numbers, at most `most`, that lie within a range and hold zero if the range does."""
+    raw = (high - low) / most
+    power = 10.0 ** floor(log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
+    return [round(number * step, 10) for number in range(first, last + 1)]
+
+
+def _panel(panel: Panel, canvas: Canvas, across: "_Scale", top: float, bottom: float) -> None:
+    low, high = _range(panel)
+    up = _Scale(low, high, bottom, top)
+    canvas.text(LEFT, top - 12, panel.title, "ink", "start", bold=True)
+    for y in ticks(low, high, 5):
+        canvas.line([(LEFT, up(y)), (WIDTH - RIGHT, up(y))], "rule")
+        canvas.text(LEFT - 10, up(y) + 5, _number(y), "muted", "end")
+    for level in panel.levels:
+        canvas.line([(LEFT, up(level.value)), (WIDTH - RIGHT, up(level.value))], "muted", dashed=True)
+    ends = [(up(level.value), level.label, "muted") for level in panel.levels]
+    for series, colour in zip(panel.series, COLOURS, strict=False):
+        points = [(across(x), up(y)) for x, y in series.points]
+        if series.errors:
+            pairs = list(zip(series.points, series.errors, strict=True))
+            edge = [(across(x), up(min(y + error, high))) for (x, y), error in pairs]
+            edge += [(across(x), up(max(y - error, low))) for (x, y), error in reversed(pairs)]
+            canvas.band(edge, colour)
+        canvas.line(points, colour, width=2)
+        for point in points if series.dots else []:
+            canvas.dot(point, 3.5, colour)
+        if points:
+            ends.append((points[-1][1], series.label, colour))
+    for y, label, colour in _apart(sorted(ends), bottom):
+        canvas.text(WIDTH - RIGHT + 10, y + 5, label, colour, "start")
+
+
+def _range(panel: Panel) -> tuple[float, float]:
+    ys = [y for series in panel.series for _, y in series.points] + [level.value for level in panel.levels]
+    low, high = min([0.0, *ys]), max([0.0, *ys])
+    room = 0.06 * (high - low) or 1.0
+    return low - (room if low < 0 else 0.0), high + room
+
+
+def _apart(ends: list[tuple[float, str, str]], bottom: float) -> list[tuple[float, str, str]]:
+    """Move labels, sorted by height, so that none covers another or leaves its panel."""
+    places: list[float] = []
+    for y, _, _ in ends:
+        places.append(max(y, places[-1] + ROW) if places else y)
+    floor_ = bottom
+    for number in reversed(range(len(places))):
+        places[number] = min(places[number], floor_)
+        floor_ = places[number] - ROW
+    return [(place, label, colour) for place, (_, label, colour) in zip(places, ends, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) and abs(value) >= 1 else f"{value:.6g}"

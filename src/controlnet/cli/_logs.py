@@ -1,0 +1,22 @@
+"""What the library says while a command works: on stderr, one line for each message."""
+
+import logging
+import sys
+
+
+class _Plain(logging.Formatter):
+    """Bare text for what is merely told; the level before what is not."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = super().format(record)
+        return told if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {told}"
+
+
+def configure(verbose: bool, quiet: bool) -> None:
+    """Show this package's log: all of it, what is worth telling (the default), or only warnings."""
+    logger = logging.getLogger("controlnet")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Plain("%(name)s: %(message)s" if verbose else "%(message)s"))
+    logger.handlers = [handler]
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
