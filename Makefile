@@ -44,7 +44,7 @@ contracts: setup  ## the direction of the imports
 	$(BIN)/lint-imports
 
 bench: setup  ## the measurements in benchmarks/
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove the environment and the caches
 	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -8,17 +8,18 @@ from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
+from controlnet.conditions._image import to_array
 from controlnet.data.example import BadExample, Example
-from controlnet.errors import ShapeError
+from controlnet.errors import DataError, ShapeError
 from controlnet.files import whole
 
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 
-# What Pillow raises on damaged files, beside its own UnidentifiedImageError (an OSError).
-UNREADABLE: Final = (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
+# What is raised on damaged files: by the decoder, and by Pillow where only a header is read.
+UNREADABLE: Final = (DataError, OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 def as_rgb(array: Pixels) -> Pixels:
@@ -34,11 +35,11 @@ def as_rgb(array: Pixels) -> Pixels:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """Decode a whole picture file, (H, W, 3) uint8, turned upright; raises what `UNREADABLE` lists."""
-    with Image.open(path) as image:
-        if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip at 255 where the top byte is meant
-            return as_rgb((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    """Decode a whole picture file as every other part does: (H, W, 3) uint8, upright, transparency on white.
+
+    Raises DataError for a file that is no whole picture.
+    """
+    return to_array(path)
 
 
 def picture_size(path: Path) -> tuple[int, int]:

@@ -1,0 +1,21 @@
+"""What holds for every test: no network, few threads, the same examples each time."""
+
+import os
+
+# Before any import that reads them.
+os.environ |= {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "WANDB_MODE": "offline",
+    "OMP_NUM_THREADS": "1",
+    "COLUMNS": "100",
+    "NO_COLOR": "1",
+}
+os.environ.pop("CONTROLNET_DEBUG", None)
+
+from hypothesis import settings
+
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("steady")
