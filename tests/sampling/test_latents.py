@@ -271,8 +271,8 @@ def test_pictures_in_place_of_tensors_are_refused(base: Base, net: ControlNet) -
         ({"image": torch.zeros(3, 3, 64, 64)}, ShapeError, "3 control images and 0 masks for 2"),
         ({"image": CONDITION, "mask": torch.ones(3, 1, 8, 8)}, ShapeError, "3 masks for 2"),
         ({"image": CONDITION * 255}, DataError, r"wanted them in \[0, 1\]"),
-        ({"image": torch.zeros(1, 3, 32, 64)}, ShapeError, "resize"),
-        ({"image": torch.zeros(1, 4, 64, 64)}, ShapeError, "4 channels"),
+        ({"image": torch.zeros(1, 3, 32, 64)}, ShapeError, "64×64 pixels"),
+        ({"image": torch.zeros(1, 4, 64, 64)}, ShapeError, "wanted floats"),
     ],
 )
 def test_conditions_that_do_not_fit_are_refused(

@@ -73,7 +73,7 @@ def sample_latents(
         if count != total:
             raise ShapeError(f"got {count} {name} for {total} prompts; wanted one for each picture")
     planned = Sampler(sampler, base.scheduler_config, steps, strength).count
-    placed = [_placed_on(base, control, total) for control in controls]
+    placed = [_placed_on(base, control, noise.shape) for control in controls]
     useful = [control for control in placed if _has_effect(control, planned)]
     together = _Together(base, context, negative, useful, guidance_scale)
     chunks = list(_chunks(total, total if batch is None else batch))
@@ -164,7 +164,7 @@ def _has_effect(control: Control, steps: int) -> bool:
     return reason is None
 
 
-def _placed_on(base: Base, control: Control, total: int) -> Control:
+def _placed_on(base: Base, control: Control, latents: torch.Size) -> Control:
     """Bring the control's tensors to its network, and see that the network fits the base."""
     wanted = [tap.channels for tap in base.backbone.taps(base.network)]
     got = [tap.channels for tap in control.net.taps]
@@ -180,10 +180,17 @@ def _placed_on(base: Base, control: Control, total: int) -> Control:
             f"net.to({str(base.device)!r})"
         )
     image, mask = _image(control).to(own), None if control.mask is None else _mask(control).to(own)
+    total, _, height, width = latents
     if len(image) not in (1, total) or (mask is not None and len(mask) not in (1, total)):
         raise ShapeError(
             f"got {len(image)} control images and {0 if mask is None else len(mask)} masks for {total} "
             "pictures; wanted one for all, or one for each"
+        )
+    wanted = (height * control.net.settings.stride, width * control.net.settings.stride)
+    if tuple(image.shape[-2:]) != wanted:
+        raise ShapeError(
+            f"got a control image {tuple(image.shape)}; wanted (B, C, H, W) of {wanted[0]}×{wanted[1]} "
+            "pixels for these latents: resize it"
         )
     low, high = float(image.min()), float(image.max())
     if low < -1 or high > 1:  # -1 marks what is to be painted anew (inpainting ControlNets)
