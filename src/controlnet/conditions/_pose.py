@@ -22,8 +22,8 @@ WHEEL: Final = (
 def draw_body(keypoints: NDArray[np.floating], height: int, width: int) -> NDArray[np.uint8]:
     """Draw one body, keypoints (18, 3) of x, y in pixels and a score, on black: (H, W, 3) uint8.
 
-    A keypoint with a score of 0 or less is not drawn, nor are its limbs. Limbs are ellipses of 60 % brightness
-    and keypoints discs, 4 pixels wide on a picture of 512 (Cao et al., OpenPose, arXiv 1812.08008).
+    A keypoint with a score of 0 or less is not drawn, nor are its limbs. Limbs are ellipses of 60 %
+    brightness and keypoints discs, 4 pixels wide on a picture of 512 (Cao et al., arXiv 1812.08008).
     """
     canvas = np.zeros((height, width, 3), dtype=np.uint8)
     thick = max(1, round(4 * min(height, width) / 512))

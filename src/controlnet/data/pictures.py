@@ -19,7 +19,10 @@ Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 
 # What is raised on damaged files: by the decoder, and by Pillow where only a header is read.
-UNREADABLE: Final = (DataError, OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
+UNREADABLE: Final = (
+    *(DataError, OSError, SyntaxError, ValueError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 def as_rgb(array: Pixels) -> Pixels:
