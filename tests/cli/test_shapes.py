@@ -163,7 +163,8 @@ def test_a_controlnet_is_trained_after_its_plan_and_goes_on(
 ) -> None:
     monkeypatch.setattr(controlnet.backbones, "_SHIPPED", world / "model")
     small = {
-        "data.count": 8, "data.held_out": 4, "watch.samples": 2, "watch.gain_samples": 4, "watch.gain_every": 1,
+        "data.count": 8, "data.held_out": 4, "watch.samples": 2,
+        "watch.gain_samples": 4, "watch.gain_every": 1,
         "watch.adherence_every": 2, "watch.preview_every": 0, "watch.sample_steps": 2, "optim.batch": 2,
         "device": "cpu",
     }  # fmt: skip

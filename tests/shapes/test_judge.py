@@ -49,7 +49,7 @@ def test_it_reads_what_was_rendered(judge: Judge, views: list[View]) -> None:
     for view, reading in zip(views, readings, strict=True):
         assert (reading.classes == view.classes).mean() > 0.95
         seen = (reading.classes != 0) & (view.classes != 0)
-        assert np.median(np.abs(reading.depth / view.depth - 1)[seen]) < 0.05
+        assert np.median(np.abs(reading.depth[seen] / view.depth[seen] - 1)) < 0.1
         assert np.isinf(reading.depth[reading.classes == 0]).all()
         assert (reading.keypoints is None) == ((reading.classes == PERSON).sum() < 25)
 

@@ -1,8 +1,9 @@
 """A random base of a few kilobytes, and plans for it that take a second to run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -12,6 +13,13 @@ from controlnet.training import TrainingPlan
 from tests.helpers import tiny_base
 
 MakePlan = Callable[..., TrainingPlan]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Spare the tests the disk: a killed process loses nothing that the system has taken."""
+    with patch("os.fsync"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,14 @@ def test_two_processes_are_as_one(make_plan: MakePlan, tmp_path: Path) -> None:
     keys = ("steps=3", "save.every=2")
     alone = train(make_plan(*keys, out="alone"))
     (tmp_path / "plan.yaml").write_text(make_plan(*keys, out="together").to_yaml())
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*launch, "-m", "controlnet", "train", str(tmp_path / "plan.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     runs = [tmp_path / "alone", tmp_path / "together"]
-    one, two = ([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs)
+    one, two = (
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in runs
+    )
     for mine, its in zip(one, two, strict=True):
         assert mine.keys() == its.keys()
         assert all(its[key] == pytest.approx(mine[key], rel=1e-3, abs=1e-6) for key in mine)

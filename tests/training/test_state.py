@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,27 @@ def test_a_failing_write_leaves_the_states_as_they_were(tmp_path: Path) -> None:
     assert newest is not None and newest.name == "step-000002"
     state.commit(tmp_path, 4, write, keep=1)  # the leftover does not hinder the next one
     assert names(tmp_path) == ["step-000004"]
+
+
+def test_everything_is_on_the_disk_before_the_state_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    rename = Path.rename
+    monkeypatch.setattr(state, "_to_disk", lambda path: order.append(path.name))
+    monkeypatch.setattr(Path, "rename", lambda self, to: order.append("rename") or rename(self, to))
+    state.commit(tmp_path, 2, write, keep=2)
+    assert sorted(order[:2]) == ["a.bin", "state.json"]
+    assert order[2:] == ["step-000002.part", "rename", tmp_path.name]
+
+
+def test_to_disk_waits_for_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: waited.append(os.fstat(handle).st_ino))
+    write(tmp_path)
+    state._to_disk(tmp_path / "a.bin")
+    state._to_disk(tmp_path)
+    assert waited == [path.stat().st_ino for path in (tmp_path / "a.bin", tmp_path)]
 
 
 def test_the_same_step_can_be_saved_again(tmp_path: Path) -> None:

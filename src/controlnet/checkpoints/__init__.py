@@ -44,7 +44,7 @@ def save_controlnet(
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"got metadata that are no JSON ({error}); wanted plain values") from error
     find("formats", format)().write(net, Path(path), metadata or {}, dtype)
-    logger.info("saved %s as %s", path, format)
+    logger.debug("saved %s as %s", path, format)
 
 
 def load_controlnet(

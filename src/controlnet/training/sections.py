@@ -124,6 +124,9 @@ class Optim(Section):
     )
     batch: int = Field(default=4, ge=1, description="Examples in one pass, over all processes.")
     accumulation: int = Field(default=1, ge=1, description="Passes in one optimizer step.")
+    checkpointing: bool = Field(
+        default=False, description="Recompute activations on the way back: less memory, more time."
+    )
 
     @model_validator(mode="after")
     def _moments(self) -> Self:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from accelerate import Accelerator
@@ -98,6 +98,21 @@ def align(*modules: nn.Module) -> None:
     for module in modules:
         for tensor in (*module.parameters(), *module.buffers()):
             tensor.data = tensor.data.clone()
+
+
+def recompute_activations(*modules: nn.Module) -> None:
+    """Let networks forget their activations and compute them again on the way back, block by block.
+
+    The locked base needs them too: the gradient passes its decoder. PlanError for a network that cannot.
+    """
+    for module in modules:
+        switch: Any = getattr(module, "enable_gradient_checkpointing", None)
+        if switch is None:
+            raise PlanError(
+                f"optim.checkpointing is on and {type(module).__name__} cannot recompute its activations; "
+                "switch it off"
+            )
+        switch()
 
 
 def make_loader(plan: TrainingPlan, training: Subset, engine: Accelerator) -> Loader:

@@ -16,7 +16,14 @@ from controlnet.training.ema import Ema
 from controlnet.training.frozen import Frozen, remembers
 from controlnet.training.optim import make_optimizer
 from controlnet.training.plan import TrainingPlan
-from controlnet.training.setup import DTYPES, align, make_loader, make_net, resumed_net
+from controlnet.training.setup import (
+    DTYPES,
+    align,
+    make_loader,
+    make_net,
+    recompute_activations,
+    resumed_net,
+)
 from controlnet.training.source import open_data
 from controlnet.training.state import load_optimizer, read, save_optimizer
 from controlnet.training.step import Draws, control_loss
@@ -38,6 +45,8 @@ class Workshop:
         self.net = net.to(engine.device, torch.float32).train()
         self.base.to(engine.device, DTYPES[plan.precision])
         align(self.net, self.base.network, self.base.vae, *self.base.text_encoders)
+        if plan.optim.checkpointing:
+            recompute_activations(self.net.copy, self.base.network)
         self.size = plan.data.size or self.base.sample_size
 
         optimizer = make_optimizer(self.net, plan.optim)
@@ -129,4 +138,5 @@ class Workshop:
         return {} if self.engine.scaler is None else {"scaler": self.engine.scaler.state_dict()}
 
     def _provenance(self, step: int) -> dict[str, Any]:
-        return {"plan": self.plan.values(), "step": step}
+        # Where the run was kept is nobody's business who is given the weights.
+        return {"plan": self.plan.model_copy(update={"out": None}).values(), "step": step}

@@ -1,0 +1,64 @@
+"""What listeners make of a run's events."""
+
+import io
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from controlnet.training import Event
+from controlnet.training.trackers import ProgressBar, TensorBoard
+
+
+def events() -> list[Event]:
+    net: Any = None
+    steps = [Event("step", step, 4, net, {"step": step, "loss": 1.0 / step}) for step in (3, 4)]
+    measured = Event("step", 4, 4, net, {"step": 4, "loss": 0.5, "gain": 0.0125})
+    return [Event("begin", 2, 4, net), *steps, measured, Event("save", 4, 4, net), Event("end", 4, 4, net)]
+
+
+def test_the_bar_shows_where_the_run_is_and_its_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(
+        "rich.console.Console", lambda stderr: Console(file=screen, force_terminal=True, width=120)
+    )
+    with ProgressBar() as bar:
+        for event in events():
+            bar(event)
+    shown = screen.getvalue()
+    assert "4/4" in shown and "loss 0.3" in shown and "gain +0.01250" in shown
+
+
+def test_where_stderr_is_no_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar() as bar:
+        for event in events():
+            bar(event)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_tensorboard_gets_every_number_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, float, int]] = []
+
+    class SummaryWriter:
+        def __init__(self, folder: Path) -> None:
+            assert folder == tmp_path
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, value, step))
+
+        def flush(self) -> None:
+            written.append(("flush", 0.0, 0))
+
+    module = ModuleType("tensorboard")
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    board = TensorBoard(tmp_path)
+    for event in events():
+        board(event)
+    assert written == [
+        *(("loss", 1 / 3, 3), ("loss", 0.25, 4), ("loss", 0.5, 4), ("gain", 0.0125, 4)),
+        *(("flush", 0.0, 0), ("flush", 0.0, 0)),
+    ]
