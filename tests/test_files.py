@@ -42,3 +42,11 @@ def test_a_place_that_cannot_be_written_is_a_mistake_of_the_users(tmp_path: Path
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match="cannot write"), whole(tmp_path / "file" / "map.png"):
         pass
+
+
+def test_a_writer_that_hides_its_file_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    with whole(tmp_path / "weights") as part:
+        part.unlink()
+        part.touch(mode=0o600)
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -20,11 +20,13 @@ def whole(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch(exist_ok=False)
+        mode = part.stat().st_mode
     except OSError as error:
         mend = "choose a folder that can be written to"
         raise SettingError(f"cannot write {path} ({error.strerror}); {mend}") from error
     try:
         yield part
+        part.chmod(mode)  # some writers make files of their own that nobody else may read
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -113,8 +113,8 @@ def _panel(panel: Panel, canvas: Canvas, across: "_Scale", top: float, bottom: f
         points = [(across(x), up(y)) for x, y in series.points]
         if series.errors:
             pairs = list(zip(series.points, series.errors, strict=True))
-            edge = [(across(x), up(min(y + error, high))) for (x, y), error in pairs]
-            edge += [(across(x), up(max(y - error, low))) for (x, y), error in reversed(pairs)]
+            edge = [(across(x), up(y + error)) for (x, y), error in pairs]
+            edge += [(across(x), up(y - error)) for (x, y), error in reversed(pairs)]
             canvas.band(edge, colour)
         canvas.line(points, colour, width=2)
         for point in points if series.dots else []:
@@ -126,7 +126,12 @@ def _panel(panel: Panel, canvas: Canvas, across: "_Scale", top: float, bottom: f
 
 
 def _range(panel: Panel) -> tuple[float, float]:
-    ys = [y for series in panel.series for _, y in series.points] + [level.value for level in panel.levels]
+    ys = [level.value for level in panel.levels]
+    for series in panel.series:
+        errors = series.errors or [0.0] * len(series.points)
+        ys += [
+            y + side * error for (_, y), error in zip(series.points, errors, strict=True) for side in (-1, 1)
+        ]
     low, high = min([0.0, *ys]), max([0.0, *ys])
     room = 0.06 * (high - low) or 1.0
     return low - (room if low < 0 else 0.0), high + room

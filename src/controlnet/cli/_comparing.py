@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +19,8 @@ from controlnet.checkpoints import load_controlnet
 from controlnet.core.controlled import denoise
 from controlnet.core.controlnet import ControlNet
 from controlnet.data import Batch
-from controlnet.evaluation import Metric
-from controlnet.registry import get
 from controlnet.sampling.images import to_pictures
+from controlnet.training.adherence import scores_of
 from controlnet.training.frozen import Frozen
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.samples import HeldOutSampler
@@ -125,13 +123,7 @@ class Comparison:
 
 def edge_scores(pictures: Tensor, examples: Batch) -> Tensor:
     """Give each picture's edge F1 by itself, (B,): so that a standard error can be told."""
-    found: list[float] = []
-    conditions = to_pictures(examples.condition * 2 - 1)
-    for picture, condition, caption in zip(to_pictures(pictures), conditions, examples.captions, strict=True):
-        meter: Metric = get("metrics", "edge_f1")
-        meter.update(np.asarray(picture), np.asarray(condition), caption)
-        found.append(meter.compute()["edge_f1"])
-    return torch.tensor(found, dtype=torch.float64)
+    return scores_of("edge_f1", pictures, examples)
 
 
 def closed(value: float, low: float, high: float) -> float | None:

@@ -6,13 +6,13 @@ sampling. The base alone scores by chance too (edges are everywhere), so what co
 it, paired by sample.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from controlnet.data.batch import Batch
 from controlnet.registry import get
 from controlnet.training.gain import mean_and_error
 from controlnet.training.samples import HeldOutSampler, to_array
@@ -48,7 +48,7 @@ class AdherenceMeter:
 
     def measure(self, samples: Tensor) -> Adherence | None:
         """Score samples (B,3,H,W) drawn under control; None where the metric speaks of fewer than two."""
-        scores, base = self._scores(samples), self._base
+        scores, base = scores_of(self._spec, samples, self._sampler.examples), self._base
         said = ~(scores.isnan() | base.isnan())
         if said.sum() < 2:  # of one difference there is no standard error
             return None
@@ -58,17 +58,15 @@ class AdherenceMeter:
 
     @cached_property
     def _base(self) -> Tensor:
-        return self._scores(self._sampler.draw(None))
+        return scores_of(self._spec, self._sampler.draw(None), self._sampler.examples)
 
-    def _scores(self, samples: Tensor) -> Tensor:
-        """Return one headline score for each sample: each is a set of its own for the metric."""
-        examples = self._sampler.examples
-        pictures: Sequence[tuple[Tensor, Tensor, str]] = list(
-            zip(samples / 2 + 0.5, examples.condition, examples.captions, strict=True)
-        )
-        scores: list[float] = []
-        for picture, condition, caption in pictures:
-            metric = get("metrics", self._spec)
-            metric.update(to_array(picture), to_array(condition), caption)
-            scores.append(next(iter(metric.compute().values())))
-        return torch.tensor(scores, dtype=torch.float64)
+
+def scores_of(spec: str, samples: Tensor, examples: Batch) -> Tensor:
+    """Return the headline score of each sample (B,3,H,W) in [−1,1], each a set of its own for the metric."""
+    scores: list[float] = []
+    pairs = zip(samples / 2 + 0.5, examples.condition, examples.captions, strict=True)
+    for picture, condition, caption in pairs:
+        metric = get("metrics", spec)
+        metric.update(to_array(picture), to_array(condition), caption)
+        scores.append(next(iter(metric.compute().values())))
+    return torch.tensor(scores, dtype=torch.float64)

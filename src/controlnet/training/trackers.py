@@ -2,14 +2,16 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from controlnet.errors import MissingExtra
 from controlnet.training.events import Event
 
+SHOWN: Final = {"gain": "+.5f", "adherence": ".3f"}  # on the bar, as last measured
+
 
 class ProgressBar:
-    """A bar with rate, time left, loss and gain, on stderr; nothing is drawn where that is no terminal.
+    """A bar with rate, time left, loss, gain and adherence, on stderr; none where that is no terminal.
 
     with ProgressBar() as bar:
         train(plan, on_event=bar)
@@ -27,7 +29,7 @@ class ProgressBar:
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task: Any = None
         self._loss: float | None = None
-        self._gain = ""
+        self._measured: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -46,12 +48,12 @@ class ProgressBar:
             loss = event.record["loss"]
             # One step's loss is mostly the luck of its timesteps: show the mean of about the last fifty.
             self._loss = loss if self._loss is None else self._loss + 0.02 * (loss - self._loss)
-            if "gain" in event.record:
-                self._gain = f"  gain {event.record['gain']:+.5f}"
+            self._measured |= {name: event.record[name] for name in SHOWN if name in event.record}
+            measured = "".join(f"  {name} {value:{SHOWN[name]}}" for name, value in self._measured.items())
             speed = self._progress.tasks[self._task].speed
             rate = f"{speed:.2f} steps/s  " if speed else ""
             self._progress.update(
-                self._task, completed=event.step, told=f"{rate}loss {self._loss:.4f}{self._gain}"
+                self._task, completed=event.step, told=f"{rate}loss {self._loss:.4f}{measured}"
             )
 
 

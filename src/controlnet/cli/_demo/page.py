@@ -128,6 +128,7 @@ def write_page(
     save_picture(canvas.image, folder.curve)
 
     result, count = findings.course.result, len(findings.comparison)
+    samples = len(findings.course.pictures(findings.course.shown(1)[0]))
     page = Page("A ControlNet from nothing", lead)
     page.heading("Pictures on the way")
     page.picture(
@@ -153,7 +154,8 @@ def write_page(
     page.drawing(
         drawing.element(),
         "The training loss is silent about control. Control gain and adherence are not: control has arrived "
-        f"once both have risen for certain above zero and above the base, {told}. Bands: standard errors.",
+        f"once both have risen for certain above zero and above the base, {told}. Dots: "
+        f"the first {samples} held-out scenes; dashed lines: all {count}. Band: standard error.",
         least=600,
     )
     if shipped is not None:
