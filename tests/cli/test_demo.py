@@ -133,7 +133,7 @@ def test_samples_are_cut_out_of_the_previews(tmp_path: Path) -> None:
     assert course.measured("loss") == [(1, 1)]
 
 
-@pytest.mark.parametrize(("steps", "most", "shown"), [(3, 7, [1, 2, 3]), (10, 5, [2, 4, 6, 8, 10])])
+@pytest.mark.parametrize(("steps", "most", "shown"), [(3, 7, [1, 2, 3]), (10, 7, [1, 2, 3, 4, 6, 8, 10])])
 def test_few_of_many_steps_are_shown_and_always_the_last(steps: int, most: int, shown: list[int]) -> None:
     course = Course([], {step: Path() for step in range(1, steps + 1)}, {})
     assert course.shown(most) == shown

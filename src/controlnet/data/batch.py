@@ -51,8 +51,9 @@ class Batch:
                 f"got pictures of sizes {sizes} (H, W) in one batch, wanted one; set the data's size"
             )
         return cls(
-            pixels=torch.stack([s.pixels for s in samples]),
-            condition=torch.stack([s.condition for s in samples]),
+            # by numpy, for the same reason as in transforms
+            pixels=torch.from_numpy(np.stack([s.pixels.numpy() for s in samples])),
+            condition=torch.from_numpy(np.stack([s.condition.numpy() for s in samples])),
             captions=[s.caption for s in samples],
             indices=list(indices),
         )

@@ -61,11 +61,12 @@ class Course:
             return [preview.crop((left, side, left + side, 2 * side)).convert("RGB") for left in lefts]
 
     def shown(self, most: int) -> list[int]:
-        """Choose at most so many of the steps with pictures, evenly spread, the last one among them."""
+        """Choose at most so many of the steps with pictures, denser at first, the last one among them."""
         steps = list(self.previews)
         if len(steps) <= most:
             return steps
-        return [steps[round((number + 1) * len(steps) / most) - 1] for number in range(most)]
+        places = [round(len(steps) * ((number + 1) / most) ** 1.5) - 1 for number in range(most)]
+        return [steps[max(place, number)] for number, place in enumerate(places)]
 
     def chart(self, prompt_only: float, levels: Sequence[Level]) -> Chart:
         """Draw adherence and control gain over the steps, with the step at which control arrived."""
