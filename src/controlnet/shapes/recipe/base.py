@@ -26,7 +26,7 @@ SCENES: Final = 16000
 BATCH: Final = 16
 DROPOUT: Final = 0.1  # of captions, for classifier-free guidance
 MIN_SNR: Final = 5.0  # loss weight min(SNR, 5) / SNR: Hang et al., arXiv 2303.09556, eq. for ε
-SCHEDULE: Final = Schedule(steps=4200, lr=8e-4, warmup=200, ema=0.9985)
+SCHEDULE: Final = Schedule(steps=10000, lr=8e-4, warmup=200, ema=0.999)
 TOKENS: Final = 32
 
 
