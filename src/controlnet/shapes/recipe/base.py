@@ -14,6 +14,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from controlnet.core.objective import Objective
 from controlnet.shapes.captions import caption
 from controlnet.shapes.corpus import read_corpus
 from controlnet.shapes.recipe.autoencoder import pixels
@@ -25,8 +26,8 @@ SEED: Final = 1  # of the world it is trained on; world 2 is kept for measuring
 SCENES: Final = 16000
 BATCH: Final = 16
 DROPOUT: Final = 0.1  # of captions, for classifier-free guidance
-MIN_SNR: Final = 5.0  # loss weight min(SNR, 5) / SNR: Hang et al., arXiv 2303.09556, eq. for ε
-SCHEDULE: Final = Schedule(steps=10000, lr=8e-4, warmup=200, ema=0.999)
+SHARPEST: Final = 6.0  # an error of the clean latents counts SNR + 1, as v-prediction has it, but no more
+SCHEDULE: Final = Schedule(steps=7000, lr=8e-4, warmup=200, ema=0.999)
 TOKENS: Final = 32
 
 
@@ -62,7 +63,7 @@ class TextToImage(nn.Module):
         )
 
     def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
-        """Predict the noise: latents (B, 8, 16, 16), timesteps (B,), token ids (B, T)."""
+        """Predict the velocity v: latents (B, 8, 16, 16), timesteps (B,), token ids (B, T)."""
         context = self.text(tokens).last_hidden_state
         return self.unet(noisy, timestep, context, return_dict=False)[0]
 
@@ -70,14 +71,17 @@ class TextToImage(nn.Module):
 def scheduler() -> DDIMScheduler:
     """Make Stable Diffusion's noise schedule, carried on until next to nothing of the picture is left.
 
-    Stable Diffusion ends at β = 0.012, where a picture's mean still shows through the noise, and sampling,
+    Stable Diffusion 1 ends at β = 0.012, where a picture's mean still shows through the noise, and sampling,
     which begins from noise alone, then takes the brightness of the sky from the seed rather than from the
-    prompt. With 16×16 latents that was plain to see; hence 0.02, and sampling from the last timestep.
+    prompt (Lin et al., arXiv 2305.08891). With 16×16 latents that was plain to see; hence 0.02, and sampling
+    from the last timestep. There an error of ε is one of the picture 64 times as large, and pictures came out
+    black or glaring; hence v-prediction (Salimans and Ho, arXiv 2202.00512), as in Stable Diffusion 2.
     """
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.02,
         beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
         clip_sample=False,
         set_alpha_to_one=False,
         timestep_spacing="trailing",
@@ -93,19 +97,19 @@ def train(
     world = [draw_scene(SEED, index) for index in range(scenes)]
     latents = _latents(vae, corpus, scenes, out / "latents.pt")
     model = TextToImage(len(tokenizer), cast(int, tokenizer.eos_token_id))
-    signal = scheduler().alphas_cumprod
+    noising = scheduler()
+    objective = Objective(noising.alphas_cumprod, noising.config["prediction_type"])
 
     def loss(generator: torch.Generator) -> dict[str, Tensor]:
         pick = torch.randint(scenes, (BATCH,), generator=generator)
         clean = latents[pick].float()
         noise = torch.randn(clean.shape, generator=generator)
-        timestep = torch.randint(len(signal), (BATCH,), generator=generator)
+        timestep = torch.randint(objective.timesteps, (BATCH,), generator=generator)
         tokens = _tokens(tokenizer, [world[i] for i in pick.tolist()], generator)
-        alpha = signal[timestep].view(-1, 1, 1, 1)
-        prediction = model(alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, timestep, tokens)
-        each = (prediction - noise).square().mean(dim=(1, 2, 3))
-        snr = signal[timestep] / (1 - signal[timestep])
-        return {"loss": (each * snr.clamp(max=MIN_SNR) / snr).mean(), "mse": each.mean()}
+        prediction = model(objective.add_noise(clean, noise, timestep), timestep, tokens)
+        each = objective.loss(prediction, objective.target(clean, noise, timestep))
+        weight = (SHARPEST * objective.sigma[timestep] ** 2).clamp(max=1)  # σ² = 1 / (SNR + 1)
+        return {"loss": (each * weight).mean(), "mse": each.mean()}
 
     yield from fit(model, loss, schedule, out / "base_run")
     save(model, out)
