@@ -1,4 +1,4 @@
-"""ControlNets on disk: `save_controlnet`, `load_controlnet`, and `describe` for a look from outside."""
+"""ControlNets on disk: `save_controlnet`, `load_controlnet`, `convert`, and `describe`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ import torch
 from torch import nn
 
 from controlnet.checkpoints.about import describe, format_of
+from controlnet.checkpoints.base import base_weights
+from controlnet.checkpoints.conversion import convert
+from controlnet.checkpoints.format import Writing
 from controlnet.checkpoints.io import look
 from controlnet.checkpoints.rebuild import fit
-from controlnet.checkpoints.shipped import locate
-from controlnet.core.backbone import Locked, resolve
+from controlnet.checkpoints.shipped import found
+from controlnet.checkpoints.stored import Stored
+from controlnet.core.backbone import Locked
 from controlnet.core.controlnet import ControlNet
-from controlnet.core.origin import fingerprint
 from controlnet.errors import CheckpointError
 from controlnet.registry import find
 
-__all__ = ["describe", "load_controlnet", "save_controlnet"]
+__all__ = ["convert", "describe", "load_controlnet", "save_controlnet"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +35,22 @@ def save_controlnet(
     format: str = "native",
     metadata: Mapping[str, Any] | None = None,
     dtype: torch.dtype | None = None,
+    base: Locked | nn.Module | str | Path | None = None,
+    rank: int = 64,
 ) -> None:
-    """Write a ControlNet as "native" (one file) or "diffusers" (a folder), whole or not at all.
+    """Write a ControlNet, whole or not at all, as "native", "diffusers", "ldm" … (docs/formats.md).
 
     The metadata (plan, provenance …) must be JSON and travels with the weights; dtype is the precision on
-    disk, the net's own unless given. Raises UnknownName for another format, and CheckpointError for a net
-    that the format cannot hold or metadata that are no JSON.
+    disk, the net's own unless given. "difference" and "control_lora" want the base, the latter takes a rank.
+    Raises UnknownName for another format, and CheckpointError for a net that the format cannot hold or
+    metadata that are no JSON.
     """
     try:
         json.dumps(metadata)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"got metadata that are no JSON ({error}); wanted plain values") from error
-    find("formats", format)().write(net, Path(path), metadata or {}, dtype)
+    how = Writing(dtype, None if base is None else base_weights(base), rank)
+    find("formats", format)().write(Stored.of(net, metadata or {}), Path(path), how)
     logger.debug("saved %s as %s", path, format)
 
 
@@ -54,24 +61,18 @@ def load_controlnet(
 
     With a base it must fit that base, and comes in its precision and on its device; without one it is rebuilt
     from what is written with it, in single precision on the CPU. Raises CheckpointError for a source that is
-    missing, broken, foreign, incomplete, or made for another architecture.
+    missing, broken, foreign, incomplete, made for another architecture, or that needs a base and got none.
     """
-    path = _found(source)
+    path = found(source)
     seen = look(path)
-    net = format_of(seen).read(seen)
+    kind = format_of(seen)
     if base is None:
-        return net.to(dtype=dtype or torch.float32)
-    network, _ = resolve(base)
-    fit(net, base, path)
-    if net.origin.fingerprint not in ("", fingerprint(network)):
-        logger.info("%s was trained with %s, of other weights than this base", path, net.origin.name)
+        return kind.read(seen, None).wake().to(dtype=dtype or torch.float32)
+    known = base_weights(base)
+    stored = kind.read(seen, known)
+    network = fit(stored.net, base, path)
+    origin = stored.net.origin
+    if origin.fingerprint not in ("", known.origin.fingerprint):
+        logger.info("%s was trained with %s, of other weights than this base", path, origin.name)
     like = next(network.parameters())
-    return net.to(like.device, dtype or like.dtype)
-
-
-def _found(source: str | Path) -> Path:
-    from controlnet.backbones._hub import fetch, looks_like_id
-
-    if isinstance(source, str) and looks_like_id(source) and not Path(source).exists():
-        return fetch(source, ["config.json", "*.safetensors"], weights="*.safetensors")
-    return locate(source)
+    return stored.wake().to(like.device, dtype or like.dtype)

@@ -6,46 +6,55 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from controlnet.checkpoints.foreign import foreign
 from controlnet.checkpoints.format import CheckpointFormat
-from controlnet.checkpoints.io import Source, look, read_tensors
+from controlnet.checkpoints.health import health
+from controlnet.checkpoints.infer import family
+from controlnet.checkpoints.io import Source, look
 from controlnet.errors import CheckpointError
-from controlnet.registry import find, names
-
-_ZEROS = ("zeros.", "controlnet_down_blocks.", "controlnet_mid_block.")
+from controlnet.registry import find, name_of, names
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Return format, size, precision, settings, base and metadata of a checkpoint, or raise CheckpointError.
+    """Return what a checkpoint is, or raise CheckpointError.
 
-    "trained" is false while every zero convolution is still zero: such a net has no effect.
+    format, title, family, size, precision, settings, base, metadata; and its health: "trained" is false while
+    every zero convolution is still zero (such a net has no effect), "dead_taps" are those of a trained net
+    that are still zero, "not_finite" the tensors with a NaN or an infinity. Tensors are read one at a time.
     """
     source = look(path)
     kind = format_of(source)
-    zeros = read_tensors(source, [name for name in source.shapes if name.startswith(_ZEROS)])
+    told = kind.describe(source)
     return {
         "path": str(source.path),
-        "format": type(kind).__module__.rpartition(".")[2],
+        "format": name_of("formats", type(kind)),
         "title": kind.title,
-        "bytes": source.weights.stat().st_size,
-        "tensors": len(source.shapes),
-        "parameters": sum(prod(shape) for shape in source.shapes.values()),
-        "precision": sorted(source.precisions),
-        "trained": any(bool(tensor.any()) for tensor in zeros.values()),
-        **kind.describe(source),
+        "family": family(told.get("base", {}).get("configuration", {})),
+        "needs_base": kind.needs_base,
+        "bytes": sum(file.stat().st_size for file in source.files),
+        "tensors": len(source.pieces),
+        "parameters": sum(prod(piece.shape) for piece in source.pieces.values()),
+        "precision": source.precisions,
+        **health(source.pieces),
+        **told,
     }
 
 
 def format_of(source: Source) -> CheckpointFormat:
     """Find the format of a source by its content; CheckpointError says what the content is instead."""
-    for name in names("formats"):
-        kind: CheckpointFormat = find("formats", name)()
-        if kind.matches(source):
-            return kind
-    if source.config:
+    what = foreign(source)
+    if not what:
+        for name in names("formats"):
+            kind: CheckpointFormat = find("formats", name)()
+            if kind.matches(source):
+                return kind
+    if what:
+        got = what
+    elif source.config:
         got = f"a folder of class {source.config.get('_class_name', 'unknown')}"
     else:
-        got = f"a file of {len(source.shapes)} tensors ({', '.join(sorted(source.shapes)[:3])} …)"
+        got = f"a file of {len(source.pieces)} tensors ({', '.join(sorted(source.pieces)[:3])} …)"
     raise CheckpointError(
         f"{source.path} is {got}; wanted a ControlNet in one of the formats {', '.join(names('formats'))}: "
-        "convert it first"
+        "give such a file"
     )

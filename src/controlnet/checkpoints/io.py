@@ -1,88 +1,119 @@
-"""Weight files: looked at without loading them, read whole, written whole or not at all; safetensors only."""
+"""Checkpoints from outside (`look`), and files written tensor by tensor, whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from controlnet.checkpoints.piece import Piece, piece
+from controlnet.checkpoints.shard import NAMES, open_shard
 from controlnet.errors import CheckpointError
 from controlnet.files import whole
 
-CONFIG = "config.json"
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-_HALF = "diffusion_pytorch_model.fp16.safetensors"
-_PICKLES = (b"PK", b"\x80")  # how torch.save's zip files and older pickles begin
+CONFIG: Final = "config.json"
+WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
+_STEM: Final = "diffusion_pytorch_model"
+# What a folder's weights may be called, the best first; an index names the parts of a divided one.
+_PLACES: Final = (
+    *(f"{_STEM}.safetensors", f"{_STEM}.safetensors.index.json"),
+    *(f"{_STEM}.fp16.safetensors", f"{_STEM}.safetensors.index.fp16.json"),
+    *(f"{_STEM}.bin", f"{_STEM}.bin.index.json", f"{_STEM}.fp16.bin"),
+)
 
 
 @final
 @dataclass(frozen=True)
 class Source:
-    """A file or folder seen from outside: configuration, notes, names and shapes of its tensors."""
+    """A file or folder seen from outside: configuration, notes, and its tensors, which are not yet loaded."""
 
     path: Path
-    weights: Path
+    files: tuple[Path, ...]  # of weights: several where they are divided
     config: dict[str, Any]  # of a folder; empty for a file
-    notes: dict[str, str]  # the text metadata of the weight file
-    shapes: dict[str, tuple[int, ...]] = field(repr=False)
-    precisions: frozenset[str]
+    notes: dict[str, str]  # the text metadata of the weight files
+    pieces: dict[str, Piece] = field(repr=False)
+
+    @property
+    def single(self) -> bool:
+        """Whether it is a file, not a folder."""
+        return self.files == (self.path,)
+
+    @property
+    def precisions(self) -> list[str]:
+        """The precisions in it, as safetensors calls them."""
+        return sorted({NAMES.get(piece.dtype, str(piece.dtype)) for piece in self.pieces.values()})
 
 
 def look(path: str | Path) -> Source:
     """Look at a checkpoint without loading its tensors.
 
-    Raises CheckpointError for what is missing, cut short, a pickle, or no safetensors at all.
+    Raises CheckpointError for what is missing, cut short, unsafe, or no weight file.
     """
     path = Path(path)
     config = read_json(path / CONFIG) if path.is_dir() else {}
-    weights = _weights(path) if path.is_dir() else path
-    with _reading(weights), safe_open(str(weights), framework="pt") as file:
-        slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
-        return Source(
-            path=path,
-            weights=weights,
-            config=config,
-            notes=file.metadata() or {},
-            shapes={key: tuple(part.get_shape()) for key, part in slices.items()},
-            precisions=frozenset(part.get_dtype() for part in slices.values()),
-        )
-
-
-def read_tensors(source: Source, names: list[str] | None = None) -> dict[str, Tensor]:
-    """Read all tensors, or some, onto the CPU in their stored precision."""
-    with _reading(source.weights):
-        if names is None:
-            return load_file(str(source.weights))
-        with safe_open(str(source.weights), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in names}
+    files = _weights(path) if path.is_dir() else (path,)
+    notes: dict[str, str] = {}
+    found: dict[str, Piece] = {}
+    for file in files:
+        shard = open_shard(file)
+        part = shard.pieces()
+        twice = sorted(found.keys() & part.keys())
+        if twice:
+            raise CheckpointError(f"{path} holds {twice[0]} in two of its files; copy it anew")
+        found |= part
+        notes |= shard.notes
+    return Source(path, files, config, notes, found)
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str], dtype: torch.dtype | None = None
 ) -> None:
-    """Write tensors beside their place, force them onto the disk, and move them there in one step."""
-    ready = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
+    """Write tensors that are in memory; see `write_pieces`."""
+    write_pieces(path, {name: piece(tensor) for name, tensor in tensors.items()}, notes, dtype)
+
+
+def write_pieces(
+    path: Path, pieces: Mapping[str, Piece], notes: Mapping[str, str], dtype: torch.dtype | None = None
+) -> None:
+    """Write a safetensors file one piece at a time, beside its place; then move it there in one step.
+
+    dtype is the precision of floating-point numbers on disk, their own unless given. Raises CheckpointError
+    where a number is too large for it.
+    """
+    kinds = {
+        name: dtype if dtype and part.dtype.is_floating_point else part.dtype for name, part in pieces.items()
+    }
+    order = sorted(pieces, key=lambda name: (-kinds[name].itemsize, name))  # keeps every tensor aligned
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **notes}}
+    end = 0
+    for name in order:
+        start, shape = end, pieces[name].shape
+        end += kinds[name].itemsize * torch.Size(shape).numel()
+        header[name] = {"dtype": NAMES[kinds[name]], "shape": list(shape), "data_offsets": [start, end]}
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
     with whole(path) as part:
-        save_file(ready, str(part), {"format": "pt", **notes})
-        _settle(part)
-    _settle(path.parent)
+        with part.open("wb") as file:
+            file.write(len(head).to_bytes(8, "little") + head)
+            for name in order:
+                ready = _cast(name, pieces[name].load(), kinds[name])
+                file.write(ready.reshape(-1).view(torch.uint8).numpy().data)
+        settle(part)
+    settle(path.parent)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object in the same way."""
     with whole(path) as part:
         part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        _settle(part)
-    _settle(path.parent)
+        settle(part)
+    settle(path.parent)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -109,39 +140,36 @@ def read_object(text: str, path: Path) -> dict[str, Any]:
     return content
 
 
-def _weights(folder: Path) -> Path:
-    for name in (WEIGHTS, _HALF):
-        if (folder / name).is_file():
-            return folder / name
-    found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
-    raise CheckpointError(f"{folder} holds {found}; wanted {WEIGHTS}: convert pickled weights to safetensors")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Say in one line what is wrong with a weight file."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no file {path}; wanted a .safetensors file or a folder") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        if path.is_file() and _begins(path).startswith(_PICKLES):
-            mend = "which could run code; wanted safetensors: convert it where you trust it"
-            raise CheckpointError(f"{path} is a pickle, {mend}") from error
-        raise CheckpointError(
-            f"{path} is no whole safetensors file ({error}); wanted one: it may be cut short, copy it anew"
-        ) from error
-
-
-def _begins(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(2)
-
-
-def _settle(path: Path) -> None:
+def settle(path: Path) -> None:
     """Wait until the disk has it: a file's content, or a folder's list of names."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _weights(folder: Path) -> tuple[Path, ...]:
+    """Find the weight files of a folder."""
+    for name in _PLACES:
+        if not (folder / name).is_file():
+            continue
+        if not name.endswith(".json"):
+            return (folder / name,)
+        parts = read_json(folder / name).get("weight_map")
+        names = sorted(set(parts.values())) if isinstance(parts, dict) else []
+        if not names or any(not isinstance(part, str) or Path(part).name != part for part in names):
+            raise CheckpointError(f"{folder / name} names no parts of this folder; copy it anew")
+        return tuple(folder / part for part in names)
+    found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
+    raise CheckpointError(f"{folder} holds {found}; wanted {WEIGHTS}: copy the weights into it")
+
+
+def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    ready = tensor.detach().to("cpu", dtype).contiguous()
+    narrower = dtype.itemsize < tensor.dtype.itemsize
+    if narrower and tensor.is_floating_point() and bool((ready.isinf() & tensor.isfinite().to("cpu")).any()):
+        raise CheckpointError(
+            f"{name} holds numbers too large for {NAMES[dtype]}; wanted a wider precision: take bf16 or fp32"
+        )
+    return ready

@@ -1,18 +1,21 @@
-"""From description and tensors to a ControlNet: built without weights, filled strictly, fitted to a base."""
+"""From a description to a ControlNet: built without weights, and fitted to a base."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from controlnet.core.backbone import Backbone, Locked, resolve
 from controlnet.core.controlnet import ControlNet, ControlSettings, Origin
 from controlnet.errors import CheckpointError
 from controlnet.registry import find, names
+
+_MOST_LAYERS: Final = 64  # of a level, or levels, or transformer blocks
+_MOST_CHANNELS: Final = 2**20
 
 
 def skeleton(backbone: str, settings: Mapping[str, Any], origin: Origin, path: Path) -> ControlNet:
@@ -23,6 +26,7 @@ def skeleton(backbone: str, settings: Mapping[str, Any], origin: Origin, path: P
     try:
         if backbone not in names("backbones"):
             raise CheckpointError(f"the backbone {backbone!r} is none of {', '.join(names('backbones'))}")
+        _within_reason(origin.configuration, settings)
         family: Backbone = find("backbones", backbone)()
         widths = {"hint_widths": tuple(settings["hint_widths"])} if "hint_widths" in settings else {}
         chosen = ControlSettings(**{**settings, **widths})
@@ -36,24 +40,31 @@ def skeleton(backbone: str, settings: Mapping[str, Any], origin: Origin, path: P
         ) from error
 
 
-def fill(net: ControlNet, tensors: Mapping[str, Tensor], path: Path) -> ControlNet:
-    """Give a ControlNet exactly its own weights; CheckpointError lists what is missing or does not belong."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    problems = differences(wanted, got)
-    if problems:
-        raise CheckpointError(f"{path} does not hold what it describes: {problems}; copy or convert it anew")
-    net.load_state_dict(dict(tensors), strict=True, assign=True)
-    return net.eval()
+def _within_reason(*descriptions: Mapping[str, Any]) -> None:
+    """Refuse a description whose network would take hours to build; only the building is guarded here."""
+    for key, value in ((k, v) for description in descriptions for k, v in description.items()):
+        numbers = list(_numbers(value))
+        most = _MOST_LAYERS if "layers" in key else _MOST_CHANNELS
+        if len(numbers) > _MOST_LAYERS or any(abs(number) > most for number in numbers):
+            raise CheckpointError(f"{key} is {str(value)[:60]}, beyond all that is known")
 
 
-def fit(net: ControlNet, base: Locked | nn.Module, path: Path) -> None:
-    """See that a ControlNet suits a base, part by part; CheckpointError names both."""
+def _numbers(value: Any) -> Iterator[int]:
+    """Yield the whole numbers of nested lists."""
+    for entry in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(entry, list | tuple):
+            yield from _numbers(entry)
+        elif isinstance(entry, int):
+            yield entry
+
+
+def fit(net: ControlNet, base: Locked | nn.Module, path: Path) -> nn.Module:
+    """See that a ControlNet suits a base, and return the base's network; CheckpointError names both."""
     network, backbone = resolve(base)
     name = getattr(base, "name", type(network).__name__)
     described = backbone.describe(network)
     if backbone.name == net.backbone.name and described == net.origin.configuration:
-        return
+        return network
     with torch.device("meta"):
         like = ControlNet(backbone.build(described), backbone, net.settings, net.origin)
     problems = differences(_shapes(like), _shapes(net))
@@ -63,6 +74,7 @@ def fit(net: ControlNet, base: Locked | nn.Module, path: Path) -> None:
             f"{path} was made {made}; got the base {name!r}, which it does not fit: {problems}; use a base "
             "of the same architecture"
         )
+    return network
 
 
 def differences(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> str:

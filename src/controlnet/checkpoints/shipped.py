@@ -15,6 +15,15 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
 
 
+def found(source: str | Path) -> Path:
+    """Find what is meant, on the disk or, by "owner/name", on the hub; CheckpointError if there is none."""
+    from controlnet.backbones._hub import fetch, looks_like_id
+
+    if isinstance(source, str) and looks_like_id(source) and not Path(source).exists():
+        return fetch(source, ["config.json", "*.safetensors"], weights="*.safetensors")
+    return locate(source)
+
+
 def locate(source: str | Path) -> Path:
     """Find the file or folder that is meant: a path, or the name of a shipped ControlNet such as "canny".
 

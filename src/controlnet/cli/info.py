@@ -12,6 +12,7 @@ Examples:
   controlnet info net.safetensors
   controlnet info folder/            (a diffusers folder)
   controlnet info canny              (a ControlNet that comes with the package)
+  controlnet info control.pth        (any known layout: docs/formats.md)
   controlnet info net.safetensors --json
 """
 
@@ -57,12 +58,29 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("format", f"{told['format']}: {told['title']}"),
         ("size", f"{told['bytes'] / 2**20:.1f} MiB, {told['parameters']:,} parameters"),
         ("precision", ", ".join(told["precision"])),
+        ("family", told["family"]),
         ("trained", "yes" if told["trained"] else "no: every zero convolution is still zero"),
+        *_health(told),
         ("backbone", told["backbone"]),
         ("base", f"{name} ({base['fingerprint']})" if base.get("fingerprint") else name),
     ]
+    rows += [(key, str(told[key])) for key in ("rank", "channel_order") if key in told]
     for part in ("settings", "metadata"):
         rows += [(key, value) for key, value in _flat(told[part])]
+    return rows
+
+
+def _health(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines that only an ailing or an incomplete ControlNet has."""
+    rows: list[tuple[str, str]] = []
+    if told["needs_base"]:
+        rows.append(("needs", "its base: only what differs from it is in the file"))
+    if told["dead_taps"]:
+        rows.append(("dead taps", f"{', '.join(told['dead_taps'])}: still zero, without effect"))
+    if told["not_finite"]:
+        names = told["not_finite"]
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        rows.append(("broken", f"NaN or infinity in {', '.join(names[:4])}{more}"))
     return rows
 
 

@@ -1,28 +1,25 @@
 """The package's own format: one safetensors file with everything needed to rebuild the net without its base.
 
-Its notes hold, under "controlnet", a JSON object: version of the format, backbone, settings, base (name,
-fingerprint, configuration), and what the maker adds (plan, provenance). The tensors go by the names of the
-ControlNet's own parts: copy.*, hint.*, zeros.*.
+What it is stands in its note (see `note`). The tensors go by the names of the ControlNet's own parts: copy.*,
+hint.*, zeros.*.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-import torch
-
-from controlnet.checkpoints.format import CheckpointFormat
-from controlnet.checkpoints.io import Source, read_object, read_tensors, write_tensors
-from controlnet.checkpoints.rebuild import fill, skeleton
-from controlnet.core.controlnet import ControlNet, Origin
+from controlnet.checkpoints.base import BaseWeights
+from controlnet.checkpoints.format import CheckpointFormat, Writing, wanted_file
+from controlnet.checkpoints.io import Source, write_pieces
+from controlnet.checkpoints.note import KEY, metadata_of, read_note, write_note
+from controlnet.checkpoints.rebuild import skeleton
+from controlnet.checkpoints.stored import Stored, matched
+from controlnet.core.controlnet import Origin
 from controlnet.errors import CheckpointError
 
-_KEY = "controlnet"
-_VERSION = 1
+_PARTS = ("copy.", "hint.", "zeros.")
 
 
 @final
@@ -32,51 +29,33 @@ class Native(CheckpointFormat):
     title: ClassVar[str] = "controlnet, one file"
 
     def matches(self, source: Source) -> bool:
-        """Tell by the note that only this format has."""
-        return source.path == source.weights and _KEY in source.notes
+        """Tell by the note, and by the names that only this format has."""
+        return (
+            source.single and KEY in source.notes and any(name.startswith(_PARTS) for name in source.pieces)
+        )
 
-    def read(self, source: Source) -> ControlNet:
-        """Rebuild the network from its configuration, clone it, and fill the clone."""
-        note = _note(source)
+    def read(self, source: Source, base: BaseWeights | None) -> Stored:
+        """Rebuild the network from its configuration, and clone it."""
+        note = read_note(source)
         try:
-            base = note["base"]
-            origin = Origin(str(base["name"]), dict(base["configuration"]), str(base["fingerprint"]))
+            told = note["base"]
+            origin = Origin(str(told["name"]), dict(told["configuration"]), str(told["fingerprint"]))
             net = skeleton(note["backbone"], note["settings"], origin, source.path)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{source.path} has an incomplete description ({error!r}); wanted backbone, settings and "
                 "base: copy it anew"
             ) from error
-        return fill(net, read_tensors(source), source.path)
+        pieces = matched(net, source.pieces, {name: name for name in net.state_dict()}, source.path)
+        return Stored(net, pieces, metadata_of(note))
 
-    def write(
-        self, net: ControlNet, path: Path, metadata: Mapping[str, Any], dtype: torch.dtype | None
-    ) -> None:
+    def write(self, stored: Stored, path: Path, how: Writing) -> Mapping[str, Any]:
         """Write the net with its description."""
-        if path.is_dir():
-            raise CheckpointError(
-                f"{path} is a folder; wanted a file name such as {path / 'net.safetensors'}"
-            )
-        note = {
-            "format": _VERSION,
-            "backbone": net.backbone.name,
-            "settings": asdict(net.settings),
-            "base": asdict(net.origin),
-            "metadata": dict(metadata),
-        }
-        write_tensors(path, net.state_dict(), {_KEY: json.dumps(note, sort_keys=True)}, dtype)
+        wanted_file(path)
+        write_pieces(path, stored.pieces, write_note(stored.net, stored.metadata), how.dtype)
+        return {}
 
     def describe(self, source: Source) -> dict[str, Any]:
         """Say what the note says."""
-        note = _note(source)
+        note = read_note(source)
         return {key: note.get(key, {}) for key in ("backbone", "settings", "base", "metadata")}
-
-
-def _note(source: Source) -> dict[str, Any]:
-    note = read_object(source.notes[_KEY], source.path)
-    version = note.get("format")
-    if not isinstance(version, int) or version > _VERSION:
-        raise CheckpointError(
-            f"{source.path} is of format version {version}; this release reads up to {_VERSION}: upgrade it"
-        )
-    return note
