@@ -43,8 +43,8 @@ types: setup  ## pyright
 contracts: setup  ## the direction of the imports
 	$(BIN)/lint-imports
 
-bench: setup  ## the measurements in benchmarks/
-	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: setup  ## the measurements in benchmarks/, kept in its results.json and README.md
+	$(BIN)/python -m benchmarks --write
 
 clean:  ## remove the environment and the caches
 	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -27,11 +27,11 @@ def load_base(
     """
     from controlnet.backbones._folder import read_base
 
-    folder, name = _locate(source)
+    folder, name = locate(source)
     return read_base(folder, name, dtype or torch.float32).to(device, dtype or torch.float32)
 
 
-def _locate(source: str | Path) -> tuple[Path, str]:
+def locate(source: str | Path) -> tuple[Path, str]:
     """Return the folder that is meant, and the name by which checkpoints shall remember it."""
     from controlnet.backbones._hub import fetch, looks_like_id
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from controlnet.backbones._base import Base
+from controlnet.backbones._imports import collector_paused
 from controlnet.errors import CheckpointError
 
 # What a folder may name; nothing else is ever imported on its word.
@@ -92,7 +93,8 @@ def _class(folder: Path, part: str, index: dict[str, Any]) -> Any:
         raise CheckpointError(
             f"{folder} has no folder {part}; wanted a complete diffusers pipeline: fetch it"
         )
-    return getattr(import_module(_HOMES[name]), name)
+    with collector_paused():
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +12,6 @@ from controlnet.cli._progress import progress
 from controlnet.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
     from rich.table import Table
 
     from controlnet.data import CheckReport
@@ -29,9 +27,6 @@ Examples:
 
 A set that was interrupted is continued by the same command.
 """
-
-TRUE_MAPS: Final = {"depth": False, "normal": False, "segmentation": True, "openpose": False}
-"""The conditions that the renderer knows exactly, and whether their maps hold labels."""
 
 Count = Annotated[int, typer.Option(min=1, help="How many examples the set shall hold in the end.")]
 Out = Annotated[Path, typer.Option(help="Folder to write to; one that was begun is continued.")]
@@ -66,16 +61,10 @@ def shapes(
     The maps of depth, normal, segmentation and openpose are the renderer's own, exact ones; others are
     annotated.
     """
-    known = condition in TRUE_MAPS and not annotate
-    if known:
-        label_map = TRUE_MAPS[condition]
-    else:
-        from controlnet.conditions import condition as find
+    from controlnet.shapes.example import Scenes
 
-        label_map = find(condition).label_map  # also refuses unknown names before any work
-    how = {"condition": condition, "annotated": not known, "label_map": label_map}
-    provenance = {"generator": "shapes", "seed": seed, "size": size, **how}
-    _generate(out, ShapesExample(seed, size, condition, known), count, provenance, workers)
+    scenes = Scenes(seed, size, condition, annotated=annotate)
+    _generate(out, scenes, count, scenes.provenance(), workers)
 
 
 def circles(
@@ -111,27 +100,6 @@ def check(
     if problem := found.problem(max_bad):
         raise DataError(problem)
     typer.echo(f"{folder} can be used: {found.report.total - found.report.bad} examples")
-
-
-@dataclass(frozen=True)
-class ShapesExample:
-    """Scene `index` of world `seed`: picture, control map (the renderer's own if `known`), caption."""
-
-    seed: int
-    size: int
-    condition: str
-    known: bool
-
-    def __call__(self, index: int) -> "tuple[np.ndarray, np.ndarray, str]":
-        """Render the scene and make its map."""
-        from controlnet.shapes import render
-
-        view = render(self.seed, index, size=self.size)
-        if self.known:
-            return view.image, view.control(self.condition), view.caption
-        from controlnet.conditions import annotate
-
-        return view.image, annotate(self.condition, view.image), view.caption
 
 
 def _generate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,8 @@ from controlnet.conditions import condition
 from controlnet.data import Circles, FolderDataset, InMemory, Subset, hold_out
 from controlnet.data.batch import Dataset
 from controlnet.errors import PlanError
+from controlnet.shapes.example import Scenes
 from controlnet.training.sections import GENERATORS, Data
-
-TRUE_MAPS: Final = (
-    "depth",
-    "normal",
-    "segmentation",
-    "openpose",
-)  # which the renderer of shapes knows exactly
 
 Pixels = NDArray[np.uint8]
 Item = tuple[Pixels, Pixels | None, str]
@@ -44,9 +38,9 @@ def _open(plan: Data, size: int, remember: bool) -> Dataset:
             raise PlanError(
                 'data.condition is missing for the source "shapes"; add one, such as condition: canny'
             )
-        return InMemory(
-            _Drawn(_scenes(plan.seed, size, plan.condition), plan.count or 0, remember), flip=plan.flip
-        )
+        scenes = Scenes(plan.seed, size, plan.condition)
+        drawn = _Drawn(scenes, plan.count or 0, remember)
+        return InMemory(drawn, flip=plan.flip, label_map=scenes.label_map)
     annotator = None if plan.condition is None else condition(plan.condition)
     if plan.source == "circles":
         drawn = _Drawn(Circles(plan.seed, size), plan.count or 0, remember)
@@ -57,19 +51,6 @@ def _open(plan: Data, size: int, remember: bool) -> Dataset:
             f"{' or '.join(GENERATORS)}"
         )
     return FolderDataset(plan.source, size=size, flip=plan.flip, annotator=annotator)
-
-
-def _scenes(seed: int, size: int, spec: str) -> Callable[[int], Item]:
-    """Return what draws scene `index` of world `seed`, with the renderer's own map where it has one."""
-    from controlnet.shapes import render
-
-    annotator = None if spec in TRUE_MAPS else condition(spec)
-
-    def draw(index: int) -> Item:
-        view = render(seed, index, size)
-        return view.image, view.control(spec) if annotator is None else annotator(view.image), view.caption
-
-    return draw
 
 
 class _Drawn(Sequence[Item]):

@@ -10,10 +10,10 @@ from controlnet.backbones import Base
 from controlnet.checkpoints import load_controlnet
 from controlnet.cli._demo.scenes import retold
 from controlnet.cli._demo.sheets import Column, Row, sheet
-from controlnet.conditions import annotate
 from controlnet.sampling import Control, generate
 from controlnet.shapes import View, render
 from controlnet.shapes.captions import full_caption
+from controlnet.shapes.example import Scenes
 
 COLUMNS: Final = (
     Column("condition"),
@@ -42,7 +42,7 @@ def gallery(
     chance = np.random.default_rng(seed)
     for name in names[:MOST]:
         view = _view(name, world, first, base.sample_size)
-        condition = Image.fromarray(_condition(name, view))
+        condition = Image.fromarray(Scenes(world, base.sample_size, name).control_map(view))
         prompts = [
             full_caption(view.scene),
             retold(view.scene, chance, things=True, place=False),
@@ -66,7 +66,3 @@ def _view(name: str, world: int, first: int, size: int) -> View:
         (lambda view: view.scene.figure) if name == "openpose" else (lambda view: len(view.scene.solids) > 1)
     )
     return next(view for view in views if suits(view))
-
-
-def _condition(name: str, view: View) -> np.ndarray:
-    return annotate(name, view.image) if name == "canny" else view.control(name)

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from controlnet.cli.dataset import ShapesExample
 from controlnet.data import generate
 from controlnet.data.manifest import METADATA, lines
 from controlnet.shapes.captions import full_caption
+from controlnet.shapes.example import Scenes
 from controlnet.shapes.palette import COLOURS, FLOORS, SKIES
 from controlnet.shapes.scene import Scene
 
@@ -20,13 +20,9 @@ WORKERS: Final = 2
 
 def render_set(folder: Path, world: int, count: int, size: int, condition: str) -> Iterator[int]:
     """Render scenes 0 … count − 1 into a data set, giving the number there at the start and after each."""
-    from controlnet.conditions import condition as find
-
-    how = {"condition": condition, "annotated": True, "label_map": find(condition).label_map}
-    provenance = {"generator": "shapes", "seed": world, "size": size, **how}
-    draw = ShapesExample(world, size, condition, known=False)
+    scenes = Scenes(world, size, condition)
     workers = WORKERS if count > 64 else 1  # a process takes a second to start
-    with closing(generate(folder, draw, count, provenance, workers)) as steps:
+    with closing(generate(folder, scenes, count, scenes.provenance(), workers)) as steps:
         yield from steps
 
 

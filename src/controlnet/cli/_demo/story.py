@@ -14,6 +14,7 @@ from controlnet.cli._demo.folder import Folder
 from controlnet.cli._demo.gallery import MOST, PROMPTS, gallery
 from controlnet.cli._demo.page import Findings, percent, save_picture, write_page
 from controlnet.cli._demo.scenes import holds, render_set
+from controlnet.cli._memory import keep_freed_memory
 from controlnet.cli._progress import progress
 from controlnet.errors import TrainingStopped
 from controlnet.files import whole
@@ -39,6 +40,7 @@ class Demo:
 
     def run(self) -> Findings:
         """Do all stages, those that are done already quickly or not at all."""
+        keep_freed_memory()
         base = self._render()
         with self.folder.timed("before"):
             comparison = Comparison(self.plan, base, edge_scores)
