@@ -1,6 +1,10 @@
 """What holds for every test: no network, few threads, the same examples each time."""
 
 import os
+import sys
+from collections.abc import Iterator
+
+import pytest
 
 # Before any import that reads them.
 os.environ |= {
@@ -19,3 +23,12 @@ from hypothesis import settings
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_networks_are_left_over() -> Iterator[None]:
+    """Let go of the annotators' networks that a test module has placed or loaded."""
+    yield
+    load = sys.modules.get("controlnet.conditions._networks.load")
+    if load is not None:
+        load.forget()

@@ -1,9 +1,13 @@
-"""A base made on the fly: a small random diffusers pipeline folder of Stable Diffusion's shape."""
+"""Made on the fly: a small random pipeline of Stable Diffusion's shape; weight files of official layouts."""
 
+import gzip
 import json
+import math
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 
 def tiny_base(folder: Path, prediction_type: str = "epsilon") -> Path:
@@ -83,3 +87,27 @@ def _write_tokenizer(folder: Path) -> int:
     merges.write_text("#version: 0.2\n")
     CLIPTokenizer(vocab=str(vocabulary), merges=str(merges), model_max_length=64).save_pretrained(folder)
     return len(tokens)
+
+
+@cache
+def _layouts() -> dict[str, list[tuple[str, list[int]]]]:
+    packed = Path(__file__).parent / "data" / "annotator_layouts.json.gz"
+    return json.loads(gzip.decompress(packed.read_bytes()))
+
+
+def official(name: str, seed: int = 0) -> dict[str, Tensor]:
+    """Return random tensors of an official annotator's layout: HED, MLSD_large, PiDiNet, body, leres …
+
+    Kernels are scaled by their fan-in, scales lie around 1, variances are positive: activations stay finite.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def tensor(key: str, shape: list[int]) -> Tensor:
+        if key.endswith("num_batches_tracked"):
+            return torch.zeros(shape, dtype=torch.int64)
+        if key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
+            return torch.rand(shape, generator=generator) + 0.5
+        fan_in = math.prod(shape[1:]) if len(shape) > 1 else 100
+        return torch.randn(shape, generator=generator) / math.sqrt(max(1, fan_in))
+
+    return {key: tensor(key, shape) for key, shape in _layouts()[name]}

@@ -27,9 +27,10 @@ def imported(file: Path) -> Iterator[str]:
 
 def plugins() -> set[str]:
     return {
-        f"{registry._FAMILIES[family].package}.{name}"
+        f"{package}.{name}"
         for family in FAMILIES
-        for name in registry.names(family)
+        for package in registry._FAMILIES[family].packages
+        for name in registry._files(package)
     }
 
 

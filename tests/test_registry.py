@@ -1,5 +1,6 @@
 """Plug-ins: found by file, read from text, refused with a mend."""
 
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -55,11 +56,62 @@ def test_find_by_name() -> None:
     assert registry.find("conditions", "canny").__name__ == "Canny"
 
 
-def test_find_by_alias(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.find("conditions", "canny"), "aliases", ("edges",))
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    aliases = {
+        "edges": "canny",
+        "canny_faint": "canny(low=7, high=9)",
+        "canny (from colour & grey)": "canny(low=3)",
+    }
+    monkeypatch.setattr(registry.find("conditions", "canny"), "aliases", aliases)
+
+
+@pytest.mark.usefixtures("others")
+def test_find_by_alias() -> None:
     assert registry.find("conditions", "edges").__name__ == "Canny"
+    assert registry.aliases("conditions")["edges"] == "canny"
     with pytest.raises(UnknownName, match="edges"):
         registry.find("conditions", "edgess")
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        ("edges", "canny"),
+        ("edges(low=50)", "canny(low=50)"),
+        ("canny_faint", "canny(low=7, high=9)"),
+        ("canny_faint(low=8)", "canny(low=8, high=9)"),
+        ("canny_faint(resolution=64)", "canny(resolution=64, low=7, high=9)"),
+        ("canny (from colour & grey)", "canny(low=3)"),
+    ],
+)
+def test_an_alias_brings_settings_and_those_of_the_text_win(spec: str, wanted: str) -> None:
+    assert str(registry.get("conditions", spec)) == wanted
+
+
+@pytest.mark.usefixtures("others")
+def test_a_mistake_is_told_under_the_alias() -> None:
+    with pytest.raises(SettingError, match=r"canny_faint: .*low=10 is above high=9"):
+        registry.get("conditions", "canny_faint(low=10)")
+
+
+def test_aliases_are_looked_up_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from controlnet import registry, nearest\n"
+        "registry.aliases('conditions'); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "transformers", "onnxruntime"}.isdisjoint(done.stdout.split())
+
+
+def test_a_family_may_have_several_folders(third_party: str) -> None:
+    assert registry.name_of("conditions", registry.find("conditions", "canny")) == "canny"
+    assert registry.name_of("conditions", Flat) == f"{Flat.__module__}:Flat"
+    for package in registry._FAMILIES["conditions"].packages:
+        for name in registry._files(package):
+            found = registry.find("conditions", name)
+            assert found.__module__ == f"{package}.{name}" and found.name() == name
 
 
 def test_find_a_third_party_class(third_party: str) -> None:
@@ -167,7 +219,7 @@ def test_settings_survive_their_text_form(settings: dict[str, object]) -> None:
     [
         ("cany", "did you mean canny"),
         ("CANNY", "did you mean canny"),
-        ("zzz", "there are: canny"),
+        ("zzz", "there are: "),
         ("canny(lo=3)", "no setting is called 'lo'; did you mean low"),
         ("canny(low=300)", "low=300: input should be less than or equal to 255"),
         ("canny(low=0)", "greater than or equal to 1"),

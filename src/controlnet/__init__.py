@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from controlnet.backbones import Base, load_base
-    from controlnet.checkpoints import load_controlnet, save_controlnet
+    from controlnet.checkpoints import convert, load_controlnet, save_controlnet
     from controlnet.conditions import annotate, condition, conditions
     from controlnet.core.block import ControlledBlock
     from controlnet.core.context import Context
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ControlNetError,
         DataError,
         MissingExtra,
+        MissingWeights,
         PlanError,
         ServiceError,
         SettingError,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "controlnet.backbones": ("Base", "load_base"),
-    "controlnet.checkpoints": ("load_controlnet", "save_controlnet"),
+    "controlnet.checkpoints": ("convert", "load_controlnet", "save_controlnet"),
     "controlnet.conditions": ("annotate", "condition"),
     "controlnet.core.block": ("ControlledBlock",),
     "controlnet.core.context": ("Context",),
@@ -56,6 +57,7 @@ _HOMES = {
         "ControlNetError",
         "DataError",
         "MissingExtra",
+        "MissingWeights",
         "PlanError",
         "ServiceError",
         "SettingError",
@@ -80,6 +82,7 @@ __all__ = [
     "ControlledModel",
     "DataError",
     "MissingExtra",
+    "MissingWeights",
     "PlanError",
     "Residuals",
     "ServiceError",
@@ -91,6 +94,7 @@ __all__ = [
     "annotate",
     "condition",
     "conditions",
+    "convert",
     "denoise",
     "generate",
     "load_base",

@@ -6,6 +6,7 @@
     │   └── UnknownName   a condition, format, metric … that nobody offers
     ├── DataError         a picture, caption or data set that cannot be used
     ├── CheckpointError   a weight file that is broken, foreign or does not fit
+    ├── MissingWeights    a detector's weight file that is not on this machine
     ├── ShapeError        tensors or pictures of sizes that do not go together
     ├── MissingExtra      an optional dependency that is not installed
     ├── TrainingStopped   a run that ended early, with its state saved
@@ -38,6 +39,10 @@ class DataError(ControlNetError):
 
 class CheckpointError(ControlNetError):
     """A weight file that is broken, foreign, or does not fit the base."""
+
+
+class MissingWeights(ControlNetError):
+    """A detector's weight file that is not on this machine; the message says how to get it."""
 
 
 class ShapeError(ControlNetError, ValueError):

@@ -1,8 +1,10 @@
 """Plug-ins found by their file: `names`, `find`, `get("conditions", "canny(low=50)")`, `schema`, `near`.
 
-A file without a leading underscore in a family's folder is a plug-in, and its name is the file's name. It is
-imported only when it is asked for. What it offers is its one public class that is a subclass of the family's
-abstract base. A third party's class is named by its address, "package.module:Class", and needs no file here.
+A file without a leading underscore in one of a family's folders is a plug-in, and its name is the file's
+name. It is imported only when it is asked for. What it offers is its one public class that is a subclass of
+the family's abstract base. A third party's class is named by its address, "package.module:Class", and needs
+no file here. A class may have `aliases`: other names, each with the text form of what it means, which may
+carry settings: {"hed_safe": "softedge_hed(safe=True)"}.
 """
 
 import ast
@@ -10,6 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +21,7 @@ from typing import Any
 from controlnet.errors import ControlNetError, SettingError, UnknownName
 from controlnet.nearest import near, quoted, unknown
 
-__all__ = ["find", "get", "names", "near", "parse", "schema"]
+__all__ = ["aliases", "find", "get", "name_of", "names", "near", "parse", "schema"]
 
 _ROOT = Path(__file__).parent
 _SPEC = re.compile(r"\s*(?P<name>[\w.:-]+)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
@@ -27,22 +30,26 @@ _LONGEST_SPEC = 10_000  # the parser recurses: a text from the network must not 
 
 @dataclass(frozen=True)
 class _Family:
-    """One kind of plug-in: where its files lie, and the abstract base they derive from ("module:Class")."""
+    """One kind of plug-in: the abstract base of its classes ("module:Class"), and where their files lie."""
 
-    package: str
     base: str
     noun: str
+    packages: tuple[str, ...]
 
 
 _FAMILIES = {
-    "conditions": _Family("controlnet.conditions", "controlnet.conditions._base:Condition", "condition"),
-    "backbones": _Family("controlnet.backbones", "controlnet.core.backbone:Backbone", "backbone"),
+    "conditions": _Family(
+        "controlnet.conditions._base:Condition",
+        "condition",
+        ("controlnet.conditions", "controlnet.shapes.conditions"),
+    ),
+    "backbones": _Family("controlnet.core.backbone:Backbone", "backbone", ("controlnet.backbones",)),
     "formats": _Family(
-        "controlnet.checkpoints.formats",
         "controlnet.checkpoints.format:CheckpointFormat",
         "checkpoint format",
+        ("controlnet.checkpoints.formats",),
     ),
-    "metrics": _Family("controlnet.evaluation.metrics", "controlnet.evaluation.metric:Metric", "metric"),
+    "metrics": _Family("controlnet.evaluation.metric:Metric", "metric", ("controlnet.evaluation.metrics",)),
 }
 
 
@@ -51,9 +58,23 @@ def names(family: str) -> tuple[str, ...]:
 
     Raises UnknownName for a family that does not exist.
     """
-    folder = _ROOT.joinpath(*_family(family).package.split(".")[1:])
-    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
-    return tuple(sorted(name for name in found if not name.startswith("_")))
+    return tuple(sorted(name for package in _family(family).packages for name in _files(package)))
+
+
+def name_of(family: str, kind: type[Any]) -> str:
+    """Return the name by which `find` gets at a class: its file's, or its address for a third party's."""
+    package, _, file = kind.__module__.rpartition(".")
+    return file if package in _family(family).packages else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def aliases(family: str) -> dict[str, str]:
+    """Return the other names of a family's plug-ins with the text form of what each means; imports them."""
+    kind = _family(family)
+    found: dict[str, str] = {}
+    for plugin in names(family):
+        others: Mapping[str, str] = getattr(_offered(kind, plugin), "aliases", {})
+        found |= others
+    return found
 
 
 def find(family: str, name: str) -> type[Any]:
@@ -62,29 +83,24 @@ def find(family: str, name: str) -> type[Any]:
     Raises UnknownName, which lists the near names, and SettingError for an address that does not lead to a
     class of this family.
     """
-    kind = _family(family)
-    if ":" in name:
-        return _third_party(kind, name)
-    known = names(family)
-    if name in known:
-        return _offered(kind, name)
-    aliases: dict[str, str] = {}
-    for plugin in known:
-        aliases |= dict.fromkeys(getattr(_offered(kind, plugin), "aliases", ()), plugin)
-    if name in aliases:
-        return _offered(kind, aliases[name])
-    raise UnknownName(unknown(kind.noun, name, (*known, *aliases)))
+    return _resolved(family, name)[0]
 
 
 def get(family: str, spec: str) -> Any:
     """Return an instance made from a text such as "canny(low=50, high=120)" or "canny".
 
-    The arguments are literals given by keyword; nothing in the text is ever executed. Raises UnknownName for
-    a name that nobody answers to, and SettingError for a text that cannot be read or values that do not fit.
+    The arguments are literals given by keyword; nothing in the text is ever executed. An alias brings its own
+    settings, and those of the text win over them. Raises UnknownName for a name that nobody answers to, and
+    SettingError for a text that cannot be read or values that do not fit.
     """
-    name, arguments = parse(spec)
-    plugin = find(family, name)
-    return _build(plugin, name, arguments)
+    try:
+        name, arguments = parse(spec)
+    except SettingError:
+        if spec not in aliases(family):  # some tools' labels hold signs that no name does
+            raise
+        name, arguments = spec, {}
+    plugin, settings = _resolved(family, name)
+    return _build(plugin, name, {**settings, **arguments})
 
 
 def schema(family: str, name: str) -> dict[str, Any]:
@@ -129,6 +145,27 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     return match["name"], arguments
 
 
+def _resolved(family: str, name: str) -> tuple[type[Any], dict[str, Any]]:
+    """Return the class that a name means, and the settings that it brings if it is an alias."""
+    kind = _family(family)
+    if ":" in name:
+        return _third_party(kind, name), {}
+    known = names(family)
+    if name in known:
+        return _offered(kind, name), {}
+    others = aliases(family)
+    if name in others:
+        plugin, settings = parse(others[name])
+        return _offered(kind, plugin), settings
+    raise UnknownName(unknown(kind.noun, name, (*known, *others)))
+
+
+def _files(package: str) -> list[str]:
+    folder = _ROOT.joinpath(*package.split(".")[1:])
+    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
+    return [name for name in found if not name.startswith("_")]
+
+
 def _family(family: str) -> _Family:
     if family not in _FAMILIES:
         raise UnknownName(unknown("family of plug-ins", family, _FAMILIES))
@@ -137,7 +174,8 @@ def _family(family: str) -> _Family:
 
 def _offered(kind: _Family, name: str) -> type[Any]:
     """Return the one public class of a plug-in's file that derives from its family's base."""
-    module = importlib.import_module(f"{kind.package}.{name}")
+    package = next((package for package in kind.packages if name in _files(package)), kind.packages[0])
+    module = importlib.import_module(f"{package}.{name}")
     base = _load(kind.base)
     offered = [value for value in vars(module).values() if _is_offer(value, base, module)]
     if len(offered) != 1:

@@ -15,7 +15,18 @@ from controlnet import __version__, errors
 from controlnet.cli import app as application
 from controlnet.cli._errors import guarded
 
-COMMANDS = ("demo", "sample", "annotate", "dataset", "train", "info", "shapes")
+COMMANDS = (
+    "demo",
+    "sample",
+    "annotate",
+    "gallery",
+    "dataset",
+    "train",
+    "info",
+    "convert",
+    "weights",
+    "shapes",
+)
 
 
 def fail_with(error: BaseException, debug: bool = False) -> int:

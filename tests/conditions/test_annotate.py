@@ -1,7 +1,7 @@
 """`annotate`: the kind of picture that was given comes back, at the upright size."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from PIL import Image
 import controlnet as cn
 from controlnet.conditions._base import Condition
 from controlnet.conditions._image import Pixels
-from controlnet.errors import DataError, ShapeError, UnknownName
+from controlnet.errors import ShapeError, UnknownName
 
 
 class Broken(Condition):
@@ -53,9 +53,64 @@ def test_an_unknown_condition_lists_near_ones() -> None:
         cn.condition("cany")
 
 
+class Sizes(Condition):
+    """Notes the sizes that it is given."""
+
+    title: ClassVar[str] = "the picture"
+    paper: ClassVar[str] = "none"
+    licence: ClassVar[str] = "none"
+    multiple: ClassVar[int] = 32
+    seen: ClassVar[list[tuple[int, ...]]] = []
+
+    def detect(self, image: Pixels) -> Pixels:
+        self.seen.append(image.shape[:2])
+        return image
+
+
+def worked_at(image: Pixels, **settings: Any) -> tuple[int, ...]:
+    assert Sizes(**settings)(image).shape == image.shape
+    return Sizes.seen.pop()
+
+
+@pytest.mark.parametrize(
+    ("size", "resolution", "wanted"),
+    [
+        ((64, 96), None, (64, 96)),
+        ((65, 97), None, (96, 128)),
+        ((1, 1), None, (32, 32)),
+        ((50, 100), 64, (64, 128)),
+        ((100, 50), 96, (192, 96)),
+        ((100, 50), 100, (224, 128)),
+        ((1, 40), 64, (64, 1632)),  # 40 squares would be 64×2560: at most 16 of them, 40×1619
+        ((4, 4000), 64, (32, 8096)),  # 16 squares of 64 are 65,536 pixels: 8×8096
+        ((4, 40000), 64, (32, 40000)),  # never shrunk for being long
+    ],
+)
+def test_the_size_at_which_a_detector_works(
+    size: tuple[int, int], resolution: int | None, wanted: tuple[int, int]
+) -> None:
+    assert worked_at(np.zeros((*size, 3), np.uint8), resolution=resolution) == wanted
+
+
 def test_a_strip_is_not_blown_up_beyond_reason() -> None:
-    with pytest.raises(DataError, match="smaller resolution"):
-        cn.annotate("canny(resolution=4096)", np.zeros((1, 4000, 3), np.uint8))
+    height, width = worked_at(np.zeros((1, 4000, 3), np.uint8), resolution=4096)
+    assert height * width < 70_000_000
+
+
+def test_padding_repeats_the_edge_and_is_cropped_again() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (33, 40, 3), dtype=np.uint8)
+    given, tall, wide = Sizes().prepare(pixels)
+    assert given.shape == (64, 64, 3) and (tall, wide) == (33, 40)
+    assert np.array_equal(given[:33, :40], pixels)
+    assert (given[33:, :40] == pixels[-1]).all() and (given[:33, 40:] == pixels[:, -1:]).all()
+    assert np.array_equal(Sizes()(pixels), pixels)
+
+
+def test_pixel_perfect_works_at_the_size_at_which_the_map_is_used() -> None:
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    for fit, wanted in (("crop", (512, 1024)), ("stretch", (512, 1024)), ("fill", (384, 768))):
+        found = cn.annotate(Sizes(resolution=64), pixels, pixel_perfect=(768, 512), fit=fit)
+        assert found.shape == pixels.shape and Sizes.seen.pop() == wanted
 
 
 def test_a_condition_that_breaks_its_promise_is_named() -> None:
@@ -66,3 +121,10 @@ def test_a_condition_that_breaks_its_promise_is_named() -> None:
 def test_text_form_says_only_what_differs() -> None:
     assert str(cn.condition("canny")) == "canny"
     assert str(cn.condition("canny(high=201, low=100)")) == "canny(high=201)"
+
+
+def test_a_large_photo_is_worked_on_at_the_resolution(tmp_path: Path) -> None:
+    Image.new("L", (8000, 6000), 200).save(tmp_path / "large.png")
+    found = cn.annotate(Sizes(resolution=96), tmp_path / "large.png")
+    assert found.size == (8000, 6000) and found.getpixel((7999, 5999)) == (200, 200, 200)
+    assert Sizes.seen.pop() == (96, 128)

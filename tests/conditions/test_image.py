@@ -1,5 +1,6 @@
 """Any picture in, uint8 RGB out: every mode, orientation and depth, and what is no picture at all."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from controlnet.conditions._image import resized, to_array
+from controlnet.conditions._image import Fit, padded, pixel_perfect_resolution, resized, to_array
 from controlnet.errors import DataError
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F"]
@@ -187,3 +188,52 @@ def test_labels_are_never_blended() -> None:
     for size in (7, 16, 50):
         assert set(np.unique(resized(labels, size, size, label_map=True))) <= {0, 90, 255}
     assert len(np.unique(resized(labels, 50, 50))) > 3
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "mode", "wanted"),
+    [
+        ((512, 512), (512, 512), "crop", 512),
+        ((1000, 2000), (512, 512), "crop", 512),
+        ((1000, 2000), (512, 512), "fill", 256),
+        ((1000, 2000), (512, 512), "stretch", 512),
+        ((2000, 1000), (512, 768), "crop", 768),
+        ((2000, 1000), (512, 768), "fill", 256),
+        ((333, 500), (512, 512), "fill", 341),
+        ((1, 8000), (512, 512), "fill", 64),  # what a condition takes at least
+        ((1, 8000), (512, 512), "crop", 512),
+        ((100, 100), (9999, 9999), "crop", 4096),
+    ],
+)
+def test_pixel_perfect_resolution(
+    size: tuple[int, int], target: tuple[int, int], mode: Fit, wanted: int
+) -> None:
+    assert pixel_perfect_resolution(size, target, mode) == wanted
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([1, 8, 32, 64]))
+def test_padding_reaches_the_next_multiple(height: int, width: int, multiple: int) -> None:
+    found = padded(np.ones((height, width, 3), np.uint8), multiple)
+    assert all(
+        side % multiple == 0 and 0 <= side - own < multiple
+        for side, own in zip(found.shape[:2], (height, width), strict=True)
+    )
+    assert found.all()
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "uint16", "float32"])
+def test_a_large_picture_takes_little_more_memory_than_itself(kind: str) -> None:
+    height, width = 6000, 8000
+    given_as = (
+        Image.new("RGBA", (width, height), (10, 20, 30, 128))
+        if kind == "RGBA"
+        else np.zeros((height, width, 3), kind)
+    )
+    tracemalloc.start()
+    try:
+        found = to_array(given_as)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.shape == (height, width, 3)
+    assert peak < 3.2 * found.nbytes

@@ -3,7 +3,7 @@
 0    done
 1    the work failed or ended early: TrainingStopped (state saved), ServiceError, a full disk, a bug
 2    the user can mend it: wrong options, SettingError, DataError, CheckpointError, ShapeError,
-     MissingExtra
+     MissingExtra, MissingWeights
 130  Ctrl-C
 143  SIGTERM
 """
@@ -21,12 +21,13 @@ from controlnet.errors import (
     ControlNetError,
     DataError,
     MissingExtra,
+    MissingWeights,
     SettingError,
     ShapeError,
 )
 
 FAILED, MISTAKEN, INTERRUPTED, TERMINATED = 1, 2, 130, 143
-_MENDABLE = (SettingError, DataError, CheckpointError, ShapeError, MissingExtra)
+_MENDABLE = (SettingError, DataError, CheckpointError, ShapeError, MissingExtra, MissingWeights)
 
 
 def guarded(work: Callable[[], int | None], debug: Callable[[], bool]) -> int:

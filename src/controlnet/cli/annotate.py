@@ -1,18 +1,20 @@
 """`controlnet annotate`: pictures into control maps, one or whole folders."""
 
-import glob
-from collections import Counter
+import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from controlnet.cli._progress import progress
-from controlnet.errors import DataError, SettingError
+from controlnet.cli._annotate.places import is_one_file, targets
+from controlnet.errors import SettingError
 from controlnet.files import whole
 
 if TYPE_CHECKING:
-    from controlnet.conditions._base import Condition
+    from controlnet.cli._annotate.batch import Report
+    from controlnet.cli._annotate.work import Work
+    from controlnet.conditions._image import Fit
 
 EXAMPLES = """\
 Examples:
@@ -21,23 +23,16 @@ Examples:
   controlnet annotate "canny(low=50, high=120)" photo.jpg --out map.png
   controlnet annotate canny photos/ --out maps/      (with its subfolders)
   controlnet annotate canny "photos/*.jpg" --out maps/
+  controlnet annotate depth_midas photos/ --out maps/ --pixel-perfect 512x768
+  controlnet annotate openpose photo.jpg --out map.png --keypoints
+  controlnet annotate openpose pose.json --out map.png
   controlnet annotate --list
 
-A map has its picture's size. In a folder, what cannot be read is skipped
-and reported, and the exit status is 1.
+A map has its picture's size. In a folder of maps, those that are no older
+than their picture and were made in the same way are kept, so the same
+command goes on where it was stopped. What cannot be read is skipped and
+reported, and the exit status is 1.
 """
-
-PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-# How a map is saved, by its suffix: without loss where the format can.
-MAPS: dict[str, dict[str, Any]] = {
-    ".png": {},
-    ".webp": {"lossless": True},
-    ".bmp": {},
-    ".tif": {},
-    ".tiff": {},
-    ".jpg": {"quality": 100},
-    ".jpeg": {"quality": 100},
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -49,19 +44,52 @@ def register(app: typer.Typer) -> None:
             str, typer.Argument(help='Condition, such as canny or "canny(low=50)".', show_default=False)
         ] = "",
         pictures: Annotated[
-            list[str] | None, typer.Argument(help="Pictures, folders or glob patterns.", show_default=False)
+            list[str] | None,
+            typer.Argument(
+                help="Pictures, folders or glob patterns; OpenPose JSON for pose conditions.",
+                show_default=False,
+            ),
         ] = None,
         out: Annotated[
             Path | None,
             typer.Option("--out", "-o", help="The map's file, or a folder for many.", show_default=False),
         ] = None,
+        workers: Annotated[
+            int | None,
+            typer.Option(
+                min=1, max=256, help="Pictures at once; by default one a core, two where a network works."
+            ),
+        ] = None,
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Make maps anew that are there already.")
+        ] = False,
+        pixel_perfect: Annotated[
+            str | None,
+            typer.Option(
+                metavar="WxH",
+                help="Work at the resolution that fits pictures to be generated at this size.",
+                show_default=False,
+            ),
+        ] = None,
+        fit: Annotated[
+            str, typer.Option(help="How maps will be brought to that size: crop, fill or stretch.")
+        ] = "crop",
+        keypoints: Annotated[
+            bool,
+            typer.Option("--keypoints", help="Write the keypoints too, as OpenPose JSON beside the map."),
+        ] = False,
+        report: Annotated[
+            Path | None,
+            typer.Option(help="JSON file that tells what became of each picture.", show_default=False),
+        ] = None,
         listed: Annotated[
             bool, typer.Option("--list", help="List the conditions and their settings.")
         ] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="With --list: print one JSON object.")] = False,
     ) -> None:
         """Turn pictures into control maps."""
         if listed:
-            typer.echo(describe_all())
+            _list(as_json)
             return
         if not condition:
             raise SettingError(
@@ -76,115 +104,65 @@ def register(app: typer.Typer) -> None:
                 "no place for the map given; add --out map.png, or --out FOLDER for many pictures"
             )
 
+        from controlnet.cli._annotate.batch import Report, annotate_all, default_workers
+        from controlnet.cli._annotate.work import Work
         from controlnet.conditions import condition as make
 
-        detector = make(condition)
-        plan = targets(pictures, out)
-        skipped = annotate_all(detector, plan)
-        for path, reason in skipped.items():
-            typer.echo(f"skipped {path}: {reason}", err=True)
-        if len(plan) == 1 and not skipped:
-            typer.echo(f"{detector} of {next(iter(plan))} is in {next(iter(plan.values()))}")
-            return
-        typer.echo(f"{len(plan) - len(skipped)} of {len(plan)} maps ({detector}) are in {out}")
-        if skipped:
+        work = Work(make(condition), _size(pixel_perfect), _fit(fit), keypoints)
+        found = Report(targets(pictures, out))
+        workers = workers or default_workers(learned=bool(work.detector.weights))
+        try:
+            # A file that is named outright is always written.
+            annotate_all(work, found, workers, overwrite or is_one_file(pictures, out))
+        except (KeyboardInterrupt, SystemExit):
+            typer.echo(
+                f"{found.there} of {len(found.plan)} maps ({work}) are in {out}; the same command continues",
+                err=True,
+            )
+            raise
+        finally:
+            if report is not None:
+                _write(report, work, found)
+        _tell(work, found, out)
+        if found.skipped:
             raise typer.Exit(1)
 
 
-def targets(pictures: list[str], out: Path) -> dict[Path, Path]:
-    """Return where the map of each picture goes: `out`, or a file in it that keeps the picture's place.
+def _list(as_json: bool) -> None:
+    from controlnet.cli._annotate.listing import described, listed
 
-    A folder's pictures keep their subfolders. Two pictures that differ only in their suffix keep it within
-    the map's name. Raises SettingError for places that cannot be, and DataError where there is no picture.
-    """
-    found = list(dict.fromkeys(pair for text in pictures for pair in _found(text)))
-    many = len(found) > 1 or any(glob.has_magic(text) or Path(text).is_dir() for text in pictures)
-    if not many and out.suffix and not out.is_dir():
-        if out.suffix.lower() not in MAPS:
-            raise SettingError(
-                f"--out {out} has no known suffix; wanted one of {', '.join(MAPS)}, or a folder"
-            )
-        plan = {found[0][0]: out}
-    else:
-        if out.exists() and not out.is_dir():
-            raise SettingError(
-                f"--out {out} is a file; wanted a folder for the maps of {len(found)} pictures"
-            )
-        stems = Counter(place.with_suffix("") for _, place in found)
-        plan = {
-            path: out / (place.with_suffix(".png") if stems[place.with_suffix("")] == 1 else f"{place}.png")
-            for path, place in found
-        }
-    own = {path.resolve() for path in plan}
-    for target in plan.values():
-        if target.resolve() in own:
-            raise SettingError(f"the map would overwrite the picture {target}; choose another --out")
-    if len(set(plan.values())) < len(plan):
-        raise SettingError("two of the pictures have the same name; annotate their folders one by one")
-    return plan
+    typer.echo(json.dumps(described(), indent=2, ensure_ascii=False) if as_json else listed())
 
 
-def _found(text: str) -> list[tuple[Path, Path]]:
-    """Return the pictures that an argument means, each with its place relative to the output folder."""
-    path = Path(text)
-    if path.is_dir():
-        inside = [
-            file for file in sorted(path.rglob("*")) if _is_picture(file.relative_to(path)) and file.is_file()
-        ]
-        found = [(file, file.relative_to(path)) for file in inside]
-    elif path.exists() or not glob.has_magic(text):
-        found = [(path, Path(path.name))]
-    else:
-        matches = map(Path, sorted(glob.glob(text, recursive=True)))
-        found = [
-            (file, Path(file.name)) for file in matches if _is_picture(Path(file.name)) and file.is_file()
-        ]
-    if not found:
-        raise DataError(
-            f"no picture in {text}; wanted files with one of the suffixes {' '.join(sorted(PICTURES))}"
-        )
-    return found
+def _tell(work: "Work", found: "Report", out: Path) -> None:
+    for path, reason in found.skipped.items():
+        typer.echo(f"skipped {path}: {' '.join(reason.split())}", err=True)
+    total = len(found.plan)
+    if total == 1 and found.made:
+        (target,) = found.plan.values()
+        typer.echo(f"{work} of {found.made[0]} is in {target}")
+        return
+    kept = f"; {len(found.kept)} of them were there already" if found.kept else ""
+    typer.echo(f"{found.there} of {total} maps ({work}) are in {out}{kept}")
 
 
-def _is_picture(place: Path) -> bool:
-    return place.suffix.lower() in PICTURES and not any(part.startswith(".") for part in place.parts)
+def _write(path: Path, work: "Work", found: "Report") -> None:
+    settings = work.detector.model_dump(mode="json")
+    told = {"condition": str(work), "name": work.detector.name(), "settings": settings, **found.values()}
+    with whole(path) as part:
+        part.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def annotate_all(detector: "Condition", plan: dict[Path, Path]) -> dict[Path, str]:
-    """Write the map of every picture; return why some were skipped. A lone picture's error is raised."""
-    skipped: dict[Path, str] = {}
-    with progress("annotating", len(plan), "pictures") as advance:
-        for path, target in plan.items():
-            try:
-                _annotate_one(detector, path, target)
-            except DataError as error:
-                if len(plan) == 1:
-                    raise
-                skipped[path] = str(error)
-            advance(1)
-    return skipped
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,4})\s*[xX×]\s*([1-9]\d{0,4})", text.strip())
+    if match is None:
+        raise SettingError(f"--pixel-perfect {text!r} is no size; wanted width and height, such as 512x768")
+    return int(match[1]), int(match[2])
 
 
-def _annotate_one(detector: "Condition", path: Path, target: Path) -> None:
-    from controlnet.conditions import annotate
-
-    result = annotate(detector, path)
-    with whole(target) as part:
-        result.save(part, **MAPS[target.suffix.lower()])
-
-
-def describe_all() -> str:
-    """Return all conditions with their titles and settings, for a person to read."""
-    from controlnet import registry
-    from controlnet.conditions import conditions
-
-    return "\n".join(_describe(name, registry.find("conditions", name)) for name in conditions())
-
-
-def _describe(name: str, kind: "type[Condition]") -> str:
-    lines = [f"{name}: {kind.title}"]
-    for field, facts in kind.model_json_schema()["properties"].items():
-        number = next((option for option in facts.get("anyOf", [facts]) if "minimum" in option), {})
-        bounds = f", {number['minimum']} to {number['maximum']}" if number else ""
-        lines.append(f"  {field} = {facts.get('default')}{bounds}: {facts.get('description', '')}")
-    return "\n".join(lines)
+def _fit(text: str) -> "Fit":
+    if text not in ("crop", "fill", "stretch"):
+        raise SettingError(f"--fit {text!r} is unknown; wanted crop, fill or stretch")
+    return cast("Fit", text)

@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from controlnet import __version__
-from controlnet.cli import _logs, annotate, dataset, demo, info, sample, shapes, train
+from controlnet.cli import (
+    _logs,
+    annotate,
+    convert,
+    dataset,
+    demo,
+    gallery,
+    info,
+    sample,
+    shapes,
+    train,
+    weights,
+)
 from controlnet.cli._errors import guarded
 
 EXAMPLES = """\
@@ -66,7 +78,7 @@ def options(
     _logs.configure(verbose, quiet)
 
 
-for _command in (demo, sample, annotate, dataset, train, info, shapes):
+for _command in (demo, sample, annotate, gallery, dataset, train, info, convert, weights, shapes):
     _command.register(app)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from controlnet.conditions._base import Condition
+    from controlnet.conditions._image import Fit
 
 __all__ = ["annotate", "condition", "conditions"]
 
@@ -33,22 +34,44 @@ def condition(spec: "str | Condition") -> "Condition":
 
 
 @overload
-def annotate(spec: "str | Condition", image: "np.ndarray") -> "np.ndarray": ...
-@overload
-def annotate(spec: "str | Condition", image: "str | Path | Image.Image") -> "Image.Image": ...
 def annotate(
-    spec: "str | Condition", image: "str | Path | Image.Image | np.ndarray"
+    spec: "str | Condition",
+    image: "np.ndarray",
+    *,
+    pixel_perfect: tuple[int, int] | None = None,
+    fit: "Fit" = "crop",
+) -> "np.ndarray": ...
+@overload
+def annotate(
+    spec: "str | Condition",
+    image: "str | Path | Image.Image",
+    *,
+    pixel_perfect: tuple[int, int] | None = None,
+    fit: "Fit" = "crop",
+) -> "Image.Image": ...
+def annotate(
+    spec: "str | Condition",
+    image: "str | Path | Image.Image | np.ndarray",
+    *,
+    pixel_perfect: tuple[int, int] | None = None,
+    fit: "Fit" = "crop",
 ) -> "Image.Image | np.ndarray":
     """Return the control map of a picture at the picture's own size: an array for an array, else a PIL image.
 
     The map is uint8 of H×W×3 (RGB). A file or PIL image is turned upright by its EXIF orientation first, so
     its map has the upright size. Arrays may be H×W, or H×W×1, 3 or 4, of uint8, uint16, bool, or float in
-    [0, 1]. Raises DataError for what is no usable picture, and what `condition` raises for the text.
+    [0, 1]. With `pixel_perfect`, the width and height of what will be generated from the map, the detector
+    works at the resolution at which the map will be used, whatever its own; `fit` tells how the map will be
+    brought to that size ("crop", "fill" or "stretch"). Raises DataError for what is no usable picture, and
+    what `condition` raises for the text.
     """
     from controlnet.conditions._image import to_array
 
-    detector = condition(spec)
-    result = detector(to_array(image))
+    detector, pixels = condition(spec), to_array(image)
+    if pixel_perfect is not None:
+        width, height = pixel_perfect
+        detector = detector.pixel_perfect(pixels.shape[:2], (height, width), fit)
+    result = detector(pixels)
     if hasattr(image, "dtype"):
         return result
 

@@ -2,8 +2,9 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,6 +14,9 @@ from controlnet.errors import DataError
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 Picture = str | Path | Image.Image | np.ndarray
+Fit = Literal["stretch", "crop", "fill"]
+
+_BAND = 256  # rows
 
 # What Pillow's decoders are known to raise on files that are cut short or damaged.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -85,24 +89,28 @@ def _from_numbers(numbers: np.ndarray, name: str = "the array") -> Pixels:
         raise DataError(f"{got}; wanted H×W, H×W×1, H×W×3 or H×W×4{mend}")
     if 0 in numbers.shape:
         raise DataError(f"{got}; wanted at least one pixel")
-    pixels = _to_bytes(numbers, got).reshape(*numbers.shape[:2], channels)
-    if channels == 4:
-        return _on_white(pixels)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*numbers.shape[:2], 3))).copy()
+    to_bytes = _to_bytes(numbers, got)
+    result = np.empty((*numbers.shape[:2], 3), np.uint8)
+    for top in range(0, len(numbers), _BAND):  # the sums need several times the picture's memory
+        band = to_bytes(numbers[top : top + _BAND])
+        band = band.reshape(*band.shape[:2], channels)
+        result[top : top + _BAND] = _on_white(band) if channels == 4 else band
+    return result
 
 
-def _to_bytes(numbers: np.ndarray, got: str) -> np.ndarray:
+def _to_bytes(numbers: np.ndarray, got: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what turns a band of these numbers into bytes."""
     if numbers.dtype == np.uint8:
-        return numbers
+        return lambda band: band
     if numbers.dtype == np.bool_:
-        return numbers.astype(np.uint8) * np.uint8(255)
+        return lambda band: band.astype(np.uint8) * np.uint8(255)
     if numbers.dtype.kind == "u" and numbers.dtype.itemsize == 2:  # of either byte order
-        return ((numbers.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        return lambda band: ((band.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     if np.issubdtype(numbers.dtype, np.floating):
         low, high = float(numbers.min()), float(numbers.max())
         if not (low >= 0 and high <= 1):  # written so that NaN fails too
             raise DataError(f"{got}, with values from {low:g} to {high:g}; wanted floats in [0, 1], or uint8")
-        return (numbers * 255 + 0.5).astype(np.uint8)
+        return lambda band: (band * 255 + 0.5).astype(np.uint8)
     raise DataError(f"{got}; wanted uint8, uint16, bool, or floats in [0, 1]")
 
 
@@ -124,3 +132,22 @@ def resized(pixels: Pixels, width: int, height: int, label_map: bool = False) ->
     how = cv2.INTER_NEAREST_EXACT if label_map else cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     result: Any = cv2.resize(pixels, (width, height), interpolation=how)
     return result
+
+
+def padded(pixels: Pixels, multiple: int) -> Pixels:
+    """Return the picture with its edge pixels repeated at right and bottom up to multiples of `multiple`."""
+    tall, wide = (-side % multiple for side in pixels.shape[:2])
+    return np.pad(pixels, ((0, tall), (0, wide), (0, 0)), mode="edge") if tall or wide else pixels
+
+
+def pixel_perfect_resolution(size: tuple[int, int], target: tuple[int, int], mode: Fit = "crop") -> int:
+    """Return the short side at which a detector works so that a map's pixel is one of the result's.
+
+    `size` and `target` are height and width of the picture and of what will be generated from its map. The
+    picture is brought to the target by "fill" (it fits inside, the rest is filled up), "crop" (it covers the
+    target), or "stretch". Source: sd-webui-controlnet, "pixel perfect": round(k·min(H, W)) with
+    k = min(h/H, w/W) for "fill" and the larger of the two otherwise; bounded to 64 … 4096.
+    """
+    factors = [wanted / got for wanted, got in zip(target, size, strict=True)]
+    exact = round((min if mode == "fill" else max)(factors) * min(size))
+    return min(max(exact, 64), 4096)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self, final
 import cv2
 from pydantic import Field, model_validator
 
-from controlnet.conditions._base import Condition
+from controlnet.conditions._base import Condition, Family
 from controlnet.conditions._image import Pixels
 
 
@@ -18,6 +18,7 @@ class Canny(Condition):
     """
 
     title: ClassVar[str] = "Canny edges: thin white lines where brightness changes sharply"
+    family: ClassVar[Family] = "edges"
     paper: ClassVar[str] = "J. Canny, A Computational Approach to Edge Detection, IEEE TPAMI 8(6), 1986"
     licence: ClassVar[str] = "Apache-2.0 (OpenCV)"
     label_map: ClassVar[bool] = True

@@ -61,14 +61,14 @@ def class_map(classes: NDArray[np.uint8]) -> Map:
     return CLASS_COLOURS[classes]
 
 
-def pose_map(keypoints: NDArray[np.float32] | None, size: int) -> Map:
+def pose_map(keypoints: NDArray[np.float32] | None, height: int, width: int) -> Map:
     """Draw the mannequin's pose on black; a scene without one gives a black map."""
-    return draw_body(np.zeros((18, 3)) if keypoints is None else keypoints, size, size)
+    return draw_body(np.zeros((18, 3)) if keypoints is None else keypoints, height, width)
 
 
 _DRAW: Final[dict[str, Callable[[Surfaces], Map]]] = {
     "depth": lambda view: depth_map(view.depth),
     "normal": lambda view: normal_map(view.normals),
     "segmentation": lambda view: class_map(view.classes),
-    "openpose": lambda view: pose_map(view.keypoints, len(view.classes)),
+    "openpose": lambda view: pose_map(view.keypoints, *view.classes.shape),
 }

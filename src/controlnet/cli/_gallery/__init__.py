@@ -1,0 +1,1 @@
+"""What `controlnet gallery` is made of: the pictures, their maps, the sheet and the page."""

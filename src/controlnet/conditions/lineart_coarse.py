@@ -1,0 +1,46 @@
+"""Line art with few and broad lines."""
+
+from typing import ClassVar, final
+
+from pydantic import Field
+
+from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._image import Pixels
+from controlnet.conditions._lineart import LICENCE, PAPER, informative_drawing
+from controlnet.conditions._weights import Weights
+
+
+@final
+class LineArtCoarse(Condition):
+    """A drawing of the picture with few, coarse lines, light on black.
+
+    Source: the annotator "Lineart_Coarse" of ControlNet 1.1, on whose maps, inverted,
+    control_v11p_sd15_lineart was trained.
+    """
+
+    title: ClassVar[str] = "Line art, coarse: a drawing with few, broad lines"
+    family: ClassVar[Family] = "lines"
+    paper: ClassVar[str] = PAPER
+    licence: ClassVar[str] = LICENCE
+    multiple: ClassVar[int] = 64
+    weights: ClassVar[tuple[Weights, ...]] = (
+        Weights(
+            repo="lllyasviel/Annotators",
+            file="sk_model2.pth",
+            megabytes=17,
+            licence="MIT",
+            sha256="30a534781061f34e83bb9406b4335da4ff2616c95d22a585c1245aa8363e74e0",
+            stand_in="lineart_standard",
+        ),
+    )
+
+    resolution: int | None = Field(
+        default=512,
+        ge=64,
+        le=4096,
+        description="short side in pixels at which the detector works; None: the picture's own",
+    )
+
+    def detect(self, image: Pixels) -> Pixels:
+        """Return a drawing of a picture whose sides are multiples of 4."""
+        return informative_drawing(image, self.weights[0])
