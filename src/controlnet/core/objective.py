@@ -6,7 +6,7 @@ With noise ε and a picture's latents z, the noisy latents are x_t = α_t·z + �
     v_prediction    α_t·ε − σ_t·z         Salimans and Ho 2202.00512; SD 2.x
     flow            ε − z                 Lipman et al. 2210.02747, on the straight path α_t + σ_t = 1
 
-and the loss in each case ‖target − prediction‖² (paper, eq. 3, says it for ε).
+and the loss in each case ‖target − prediction‖² (paper, eq. 5, says it for ε).
 
 Legend: B batch; T timesteps; ᾱ the schedule's cumulative product; latents (B,C,h,w).
 """
