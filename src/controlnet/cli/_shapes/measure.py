@@ -20,6 +20,7 @@ from controlnet.sampling.images import to_pictures
 from controlnet.training import TrainingPlan
 
 WORLD: Final = 2  # kept for measuring: base and judge are trained on world 1
+GUIDANCE: Final = 4.0  # of the base alone; with a control its plan's, less, so that the words do not drown it
 SCORES: Final = {
     "canny": ("edge F1, one pixel", edge_scores),
     "openpose": ("keypoints within 5 %", pose_scores),
@@ -38,18 +39,16 @@ def measure(
     """
     found = read_quality(weights)
     edges = _comparison(weights, "canny", scenes)
-    prompted: Scored | None = None
     if "autoencoder" in parts:
         found["autoencoder"] = {"scenes": scenes, **_autoencoder(edges)}
         _keep(weights, found, say, "autoencoder")
     if "base" in parts:
-        prompted = edges.sample(None, advance)
-        found["base"] = {"scenes": scenes, **_attributes(edges, prompted)}
+        guided = _comparison(weights, "canny", scenes, GUIDANCE)
+        found["base"] = {"scenes": scenes, **_attributes(guided, guided.sample(None, advance))}
         _keep(weights, found, say, "base")
     for name in sorted(parts & weights.controlnets.keys()):
         comparison = edges if name == "canny" else _comparison(weights, name, scenes)
-        base = prompted if prompted is not None and name == "canny" else comparison.sample(None, advance)
-        numbers = _controlnet(comparison, base, weights.controlnets[name], advance)
+        numbers = _controlnet(comparison, weights.controlnets[name], advance)
         found[name] = {"scenes": scenes, "metric": SCORES[name][0], **numbers}
         _keep(weights, found, say, name)
     return found
@@ -62,16 +61,15 @@ def read_quality(weights: Weights) -> dict[str, Any]:
 
 def sampled(weights: Weights, scenes: int, parts: set[str]) -> int:
     """Count the pictures that `measure` will sample."""
-    controlnets = parts & weights.controlnets.keys()
-    alone = {"canny"} & controlnets if "base" in parts else set()
-    return scenes * (("base" in parts) + 2 * len(controlnets) - len(alone))
+    return scenes * (("base" in parts) + 2 * len(parts & weights.controlnets.keys()))
 
 
-def _comparison(weights: Weights, condition: str, scenes: int) -> Comparison:
+def _comparison(weights: Weights, condition: str, scenes: int, guidance: float | None = None) -> Comparison:
     plan = TrainingPlan.load(shipped_plan("shapes_canny")).override(
         [
             *(f"data.condition={condition}", "data.source=shapes", f"data.seed={WORLD}"),
             *(f"data.count={scenes + 1}", f"data.held_out={scenes}"),  # a plan wants one to train on
+            *([] if guidance is None else [f"watch.guidance_scale={guidance}"]),
         ]
     )
     return Comparison(plan, load_base(weights.base), SCORES[condition][1])
@@ -94,7 +92,8 @@ def _attributes(comparison: Comparison, prompted: Scored) -> dict[str, float]:
     return _rounded(generated | {"attributes_true_pictures": true["attributes"]})
 
 
-def _controlnet(comparison: Comparison, base: Scored, path: Path, advance: Advance) -> dict[str, Any]:
+def _controlnet(comparison: Comparison, path: Path, advance: Advance) -> dict[str, Any]:
+    base = comparison.sample(None, advance)
     controlled, ceiling = comparison.sample(path, advance), comparison.ceiling()
     numbers = {
         "prompt_only": base.mean,
