@@ -114,6 +114,7 @@ def controlnet(
     ] = None,
 ) -> None:
     """Train a ControlNet for the embedded base, by the ordinary trainer."""
+    from controlnet.cli._memory import keep_freed_memory
     from controlnet.cli._plans import shipped_plan
     from controlnet.training import TrainingPlan, train
     from controlnet.training.trackers import ProgressBar
@@ -122,6 +123,7 @@ def controlnet(
     name = path.stem.removeprefix("shapes_")
     folder = _world(out).controlnet(name)
     read = TrainingPlan.load(path, [*(override or ()), f"out={json.dumps(str(folder))}"])
+    keep_freed_memory()
     with ProgressBar() as bar:
         result = train(read, resume=(folder / "state").is_dir(), on_event=bar)
     typer.echo(f"{result.weights}: control arrived at step {result.arrived_at}, adherence {result.adherence}")

@@ -56,9 +56,11 @@ def register(app: typer.Typer) -> None:
             plan, [*(override or ()), *([] if out is None else [f"out={json.dumps(str(out))}"])]
         )
 
+        from controlnet.cli._memory import keep_freed_memory
         from controlnet.training.trackers import ProgressBar
         from controlnet.training.trainer import train
 
+        keep_freed_memory()
         with ProgressBar() as bar:
             result = train(read, resume, on_event=bar)
         typer.echo(_summary(result))
