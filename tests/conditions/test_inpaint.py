@@ -20,7 +20,7 @@ def picture(mark: tuple[int, int, int] | None = (255, 255, 255)) -> Pixels:
 
 
 def holes(found: Pixels) -> np.ndarray:
-    return ~found.any(axis=2)
+    return found.max(axis=2) == 0
 
 
 def expected() -> np.ndarray:

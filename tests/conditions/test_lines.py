@@ -63,7 +63,7 @@ def test_shorter_lines_than_wanted_are_left_out(method: str) -> None:
 
 def test_thickness() -> None:
     thin, thick = (condition(f"lines(thickness={width})")(box())[64, :50, 0] > 0 for width in (1, 5))
-    assert thin.sum() == 1 and thick.sum() == 5
+    assert 1 <= thin.sum() <= 3 and 5 <= thick.sum() <= 7
 
 
 def test_shapes_of_both_opencvs_and_none_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ OWN = [
     *("lineart_anime", "lineart_anime_denoise"),
     *("depth_midas", "depth_leres", "depth_zoe", "depth_anything_v2"),
     *("normal_bae", "normal_midas", "normal_from_depth"),
-    *("openpose", "dw_openpose_full", "segmentation_upernet"),
+    *("openpose", "segmentation_upernet"),
     *("shuffle", "tile", "inpaint", "color_grid", "invert", "threshold", "none"),
     *("shapes_depth", "shapes_normal", "shapes_segmentation", "shapes_openpose"),
 ]

@@ -12,7 +12,7 @@ from controlnet.conditions._image import Pixels
 MIDDLE = (256, 256)
 
 
-def ramp(down: float = 0.0, right: float = 0.0, size: int = 512) -> Pixels:
+def ramp(down: float = 0.0, right: float = 0.0, *, size: int = 512) -> Pixels:
     rows, columns = np.mgrid[:size, :size] - size // 2
     depth = (128 + (rows * down + columns * right) * 512 / size).clip(0, 255)
     return depth.astype(np.uint8)[..., None].repeat(3, axis=2)
@@ -23,16 +23,16 @@ def test_what_faces_the_viewer_is_blue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slope", "channel", "side"),
+    ("down", "right", "channel", "side"),
     [
-        ({"right": 0.4}, 0, 1),  # nearer to the right: it faces left, red
-        ({"right": -0.4}, 0, -1),
-        ({"down": 0.4}, 1, 1),  # nearer to the bottom: a floor, green
-        ({"down": -0.4}, 1, -1),  # a ceiling
+        (0.0, 0.4, 0, 1),  # nearer to the right: it faces left, red
+        (0.0, -0.4, 0, -1),
+        (0.4, 0.0, 1, 1),  # nearer to the bottom: a floor, green
+        (-0.4, 0.0, 1, -1),  # a ceiling
     ],
 )
-def test_red_is_left_and_green_is_up(slope: dict[str, float], channel: int, side: int) -> None:
-    red, green, blue = (int(value) for value in condition("normal_from_depth")(ramp(**slope))[MIDDLE])
+def test_red_is_left_and_green_is_up(down: float, right: float, channel: int, side: int) -> None:
+    red, green, blue = (int(value) for value in condition("normal_from_depth")(ramp(down, right))[MIDDLE])
     turned, still = (red, green) if channel == 0 else (green, red)
     assert (turned - 127) * side > 40 and abs(still - 127) <= 2 and blue > 200
 
@@ -45,14 +45,16 @@ def test_dark_may_be_near_and_the_order_of_axes_may_be_that_of_1_0() -> None:
 
 
 def test_normals_have_length_one() -> None:
-    depth = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8), (0, 0), 5)
+    depth = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8), (0, 0), 5
+    )
     normals = condition("normal_from_depth")(depth).astype(float) / 127.5 - 1
     assert np.abs(np.linalg.norm(normals, axis=2) - 1).max() < 0.02
 
 
 def test_without_smoothing_it_is_the_annotator_of_controlnet_1_0() -> None:
     grey = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (512, 600), dtype=np.uint8), (0, 0), 9)
-    depth = cv2.normalize(grey, None, 0, 255, cv2.NORM_MINMAX).astype(np.float32)
+    depth = np.rint((grey - grey.min()) / np.float32(np.ptp(grey)) * 255).astype(np.float32)
     x, y = cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=3)
     x[depth / 255 < 0.4] = y[depth / 255 < 0.4] = 0
     normals = np.stack([x, y, np.full_like(x, 2 * math.pi)], axis=2)

@@ -4,8 +4,6 @@ Source: Cao et al., Realtime Multi-Person 2D Pose Estimation using Part Affinity
 section 2.3, with the constants and the order of OpenPose's COCO model. A limb's affinity is a vector at each
 pixel that points from its one end to the other; a pair of peaks is as good as the field along the line
 between them. Pairs are taken greedily, limb by limb, and grow into people.
-
-Checked against sd-webui-controlnet at 56cec5b: GROUPING
 """
 
 from collections.abc import Callable

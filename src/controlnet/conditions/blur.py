@@ -10,15 +10,15 @@ from pydantic import Field
 from controlnet.conditions._base import Condition, Family
 from controlnet.conditions._image import Pixels
 
-_LARGEST_EXACT = 16.0  # σ up to which OpenCV is quick on bytes; on floats it is quick, and other by 1 at most
+_LARGEST_EXACT = 16.0  # σ up to which OpenCV is quick on bytes; on floats it is quick, and other by 2 at most
 
 
 @final
 class Blur(Condition):
     """The picture in its colours, blurred by a Gaussian, for ControlNets of tiles and of blurred pictures.
 
-    Source: "blur_gaussian" of sd-webui-controlnet; the map is the same up to a σ of 16, above it differs by 1
-    in 255.
+    Source: "blur_gaussian" of sd-webui-controlnet; up to a σ of 16 the map is the same, above it
+    differs by 1, rarely 2, of 255.
     """
 
     title: ClassVar[str] = "Blurred picture"

@@ -16,7 +16,7 @@ from controlnet.conditions._maps import grey
 Method = Literal["lsd", "fld", "edge_drawing", "hough"]
 Bytes = NDArray[np.uint8]
 
-_SHORTEST = 5  # pixels: shorter ones have no direction, and pictures smaller than it no line
+_SHORTEST = 6  # pixels: shorter ones have hardly a direction; in smaller pictures FastLineDetector fails
 
 
 @final

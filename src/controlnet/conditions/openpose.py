@@ -35,7 +35,6 @@ class OpenPose(PosedInParts):
     Hands and faces are looked for where the body says they are. The maps are what control_v11p_sd15_openpose
     was trained on. Source: the annotator of ControlNet 1.1, whose constants these are: one scale, a height of
     184 pixels for the body, four for hands.
-    CHECKED
     """
 
     title: ClassVar[str] = "Human pose (OpenPose): coloured limbs and joints, hands and faces if wanted"

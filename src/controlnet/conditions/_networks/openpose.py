@@ -7,7 +7,6 @@ affinities (L1) and heat maps (L2).
 
 Sources: Cao et al., arXiv 1611.08050; Simon et al., Hand Keypoint Detection in Single Images using Multiview
 Bootstrapping, arXiv 1704.07809; the published conversions of CMU's weights.
-NETWORKS
 
 Legend: B batch; H W picture; h w an eighth of them, floored; C channels.
 """
