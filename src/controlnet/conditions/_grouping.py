@@ -62,7 +62,7 @@ def _peaks(heat: Map) -> NDArray[np.float64]:
     for beside in (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]):
         tops &= smooth >= beside
     y, x = np.nonzero(tops)
-    return np.stack([x, y, heat[y, x]], axis=1)
+    return np.stack([x.astype(np.float64), y.astype(np.float64), heat[y, x]], axis=1)
 
 
 def _joined(start: Map, end: Map, field: NDArray[np.float64]) -> list[tuple[int, int, float]]:

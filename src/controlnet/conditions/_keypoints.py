@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -197,7 +197,7 @@ def _person(parts: dict[str, Points]) -> Person:
     return Person(found.get(body, np.zeros((BODY, 3))), *(found.get(key) for key in others))
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

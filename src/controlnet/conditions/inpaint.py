@@ -45,7 +45,7 @@ class Inpaint(Chance):
         default=4, ge=0, le=64, description="how far each channel of a hole may be from the colour, of 255"
     )
     smallest: float = Field(
-        default=0.003,
+        default=0.005,
         ge=0.0,
         le=1.0,
         description="least part of the picture that a hole covers; smaller spots of the colour are picture",
