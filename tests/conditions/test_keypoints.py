@@ -13,6 +13,7 @@ from controlnet.errors import DataError, ShapeError
 from tests.poses import a_person, a_pose, standing
 
 BODY = "pose_keypoints_2d"
+FACE = "face_keypoints_2d"
 
 
 def told(**changes: Any) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def test_fractions_of_the_canvas_become_pixels() -> None:
 
 def test_parts_that_are_null_or_zero_were_not_found() -> None:
     hand = "hand_left_keypoints_2d"
-    person = {BODY: [10, 20, 1] * 18, hand: [0, 0, 0] * 21, "face_keypoints_2d": None}
+    person = {BODY: [10, 20, 1] * 18, hand: [0, 0, 0] * 21, FACE: None}
     found = from_json(told(people=[person])).people[0]
     assert found.left_hand is None and found.right_hand is None and found.face is None
 
@@ -51,6 +52,13 @@ def test_25_keypoints_become_18() -> None:
     assert body[:, 0].tolist() == [10 + i for i in (*range(8), *range(9, 19))]
 
 
+@pytest.mark.parametrize("count", [1, 65, 70, 71])
+def test_a_face_may_lack_what_was_not_found_and_end_with_the_background(count: int) -> None:
+    person = {BODY: [10, 20, 1] * 18, FACE: [30, 40, 1] * count}
+    face = from_json(told(people=[person])).people[0].face
+    assert face is not None and face[:, 2].tolist() == [1.0] * min(count, 70) + [0.0] * (70 - count)
+
+
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
@@ -58,7 +66,9 @@ def test_25_keypoints_become_18() -> None:
         ({"persons": []}, 'no list "people"'),
         (told(people=[7]), r"people\[0\] is 7"),
         (told(people=[{"legs": []}]), "none of pose_keypoints_2d"),
-        (told(people=[{BODY: [1, 2, 3]}]), "3 numbers; wanted 54"),
+        (told(people=[{BODY: [1, 2, 3]}]), "3 numbers; .* each of 18 or 25 keypoints"),
+        (told(people=[{FACE: [1, 2, 3] * 72}]), "216 numbers; .* each of 1 to 71 keypoints"),
+        (told(people=[{FACE: [1, 2]}]), "2 numbers"),
         (told(people=[{BODY: [1, 2, "x"] * 18}]), "'x'"),
         (told(people=[{BODY: [1e9, 2, 1] * 18}]), "within"),
         (told(canvas_width=0), "canvas"),

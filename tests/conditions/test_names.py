@@ -16,6 +16,8 @@ NAMES = {
     "depth_anything": "depth_anything_v2(version=1)",
     "normal_map": "normal_midas",
     "lineart": "lineart_realistic",
+    "dw_openpose": "dw_openpose_full",
+    "vitpose": "openpose_vitpose",
     "oneformer_ade20k": "segmentation_oneformer_ade20k",
     "seg_ofade20k": "segmentation_oneformer_ade20k",
     "oneformer_coco": "segmentation_oneformer_coco",
@@ -36,7 +38,7 @@ OWN = [
     *("lineart_anime", "lineart_anime_denoise"),
     *("depth_midas", "depth_leres", "depth_zoe", "depth_anything_v2"),
     *("normal_bae", "normal_midas", "normal_from_depth"),
-    *("openpose", "segmentation_upernet"),
+    *("openpose", "dw_openpose_full", "openpose_vitpose", "segmentation_upernet"),
     *("shuffle", "tile", "inpaint", "color_grid", "invert", "threshold", "none"),
     *("shapes_depth", "shapes_normal", "shapes_segmentation", "shapes_openpose"),
 ]

@@ -29,13 +29,15 @@ _FARTHEST: Final = 100_000  # pixels from the corner
 # 1, since a foot may lie below the picture.
 _FRACTIONS: Final = 2.0
 
-# Numbers of keypoints that files have, and what is taken of each: OpenPose's newer model adds hips and feet.
+# Numbers of keypoints that files have, and what is taken of each: OpenPose's newer model adds hips and feet;
+# sd-webui's files leave out what was not found of a face, and nobody can tell from them what that was, and
+# they may end with a 71st, which is where the background is surest.
 _BODY_25: Final = (*range(8), *range(9, 19))
 _TAKEN: Final[dict[str, dict[int, tuple[int, ...]]]] = {
     "pose_keypoints_2d": {BODY: tuple(range(BODY)), 25: _BODY_25},
     "hand_left_keypoints_2d": {HAND: tuple(range(HAND))},
     "hand_right_keypoints_2d": {HAND: tuple(range(HAND))},
-    "face_keypoints_2d": {FACE: tuple(range(FACE)), 68: tuple(range(68))},
+    "face_keypoints_2d": {count: tuple(range(min(count, FACE))) for count in range(1, FACE + 2)},
 }
 _WHOLE: Final = dict(zip(_TAKEN, (BODY, HAND, HAND, FACE), strict=True))
 
@@ -100,8 +102,9 @@ def from_json(told: object, size: tuple[int, int] | None = None) -> Pose:
 
     Coordinates are pixels or fractions of the canvas: fractions where none in the file is beyond 2. A list
     that holds one picture is taken for that picture, bodies of 25 keypoints are reduced to 18, faces of 68
-    lack their pupils, and parts that are null, empty or all zero were not found. `size` (height, width) is
-    the canvas where the file names none, as OpenPose's own files do not. Raises DataError for anything else.
+    lack their pupils, those of other numbers fill the first places, and parts that are null or all zero were
+    not found. `size` (height, width) is the canvas where the file names none, as OpenPose's own files do not.
+    Raises DataError for anything else.
     """
     if isinstance(told, list):
         if len(told) != 1:
@@ -173,8 +176,8 @@ def _points(key: str, numbers: object, where: str) -> Points:
     counts = _TAKEN[key]
     if not isinstance(numbers, list) or len(numbers) not in {3 * count for count in counts}:
         got = f"{len(numbers)} numbers" if isinstance(numbers, list) else _short(numbers)
-        wanted = " or ".join(f"{3 * count} ({count} keypoints)" for count in counts)
-        raise DataError(f"{where} has {got}; wanted {wanted}: x, y and a score of each keypoint")
+        many = f"1 to {max(counts)}" if len(counts) > 2 else " or ".join(map(str, counts))
+        raise DataError(f"{where} has {got}; wanted x, y and a score of each of {many} keypoints")
     wrong = [number for number in numbers if not _is_number(number) or not abs(number) <= _FARTHEST]
     if wrong:
         raise DataError(f"{where} holds {_short(wrong[0])}; wanted numbers within ±{_FARTHEST:,}")

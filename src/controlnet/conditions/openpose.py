@@ -34,7 +34,8 @@ class OpenPose(PosedInParts):
 
     Hands and faces are looked for where the body says they are. The maps are what control_v11p_sd15_openpose
     was trained on. Source: the annotator of ControlNet 1.1, whose constants these are: one scale, a height of
-    184 pixels for the body, four for hands.
+    184 pixels for the body, four for hands. It draws a 71st dot of a face, where the map of the background is
+    highest; that is no part of a face and is left out here.
     """
 
     title: ClassVar[str] = "Human pose (OpenPose): coloured limbs and joints, hands and faces if wanted"
@@ -104,7 +105,12 @@ def _cut(image: Pixels, box: tuple[int, int, int]) -> Pixels:
 
 
 def _moved(points: Points | None, box: tuple[int, int, int]) -> Points | None:
-    """Return keypoints of a box as keypoints of the picture."""
-    if points is not None:
-        points[points[:, 2] > 0, :2] += box[:2]
-    return points
+    """Return keypoints of a box as keypoints of the picture.
+
+    Those in the box's first row or column were not found: that is where the published annotator puts such.
+    """
+    if points is None:
+        return None
+    points[(points[:, :2] < 1).any(axis=1)] = 0
+    points[points[:, 2] > 0, :2] += box[:2]
+    return points if points.any() else None
