@@ -32,7 +32,9 @@ def calls(base: Base) -> Iterator[list[object]]:
     with (
         patch.object(Base, "posterior", lambda self, x: made.append("picture") or posterior(self, x)),
         patch.object(
-            Base, "encode_prompts", lambda self, p, size=None: made.extend(p) or prompts(self, p, size)
+            Base,
+            "encode_prompts",
+            lambda self, p, *a, **named: made.extend(p) or prompts(self, p, *a, **named),
         ),
     ):
         yield made

@@ -71,6 +71,10 @@ def test_the_last_override_wins() -> None:
         ("optim.betas=[0.9, 1.0]", "such as [0.9, 0.999]"),
         ("data.source=photos", "count is only for shapes and circles"),
         ("data.count=null", "count is missing"),
+        ("data.buckets=64", "buckets and loss_mask are for folders"),
+        ("data.loss_mask=true", "buckets and loss_mask are for folders"),
+        ("objective.gamma=0", "greater than 0"),
+        ("objective.weighting=snr", "'none' or 'min_snr'"),
         ("seed=-1", "greater than or equal to 0"),
         ("name=a/b", "name"),
         ("steps", "write it as key=value"),
@@ -82,6 +86,13 @@ def test_what_cannot_be_meant_is_refused(override: str, told: str) -> None:
     with pytest.raises(PlanError) as refused:
         TrainingPlan.of(SMALL, [override])
     assert told in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_size_that_is_no_multiple_of_its_buckets_is_refused() -> None:
+    values = {"name": "x", "data": {"source": "photos", "size": 520, "buckets": 64}, "steps": 3}
+    with pytest.raises(PlanError, match="wanted a size that is a multiple of it"):
+        TrainingPlan.of(values)
+    assert TrainingPlan.of(values, ["data.size=512"]).data.buckets == 64
 
 
 def test_all_unknown_keys_of_a_file_are_told_at_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from controlnet.backbones import Base, load_base
 from controlnet.core.controlled import denoise
 from controlnet.core.controlnet import ControlNet
 from controlnet.training.sections import ObjectivePart
-from controlnet.training.step import Draws, Inputs, control_loss, draw_timesteps
+from controlnet.training.step import Draws, Inputs, control_loss, draw_timesteps, loss_weight
 from tests.helpers import tiny_base
 
 SHAPE = (64, 4, 4, 4)
@@ -101,3 +101,32 @@ def test_the_base_may_be_of_half_precision_while_the_controlnet_is_not(base_fold
         half = control_loss(base, net, inputs(base), noise, t)
     assert half.dtype == torch.float32 and torch.allclose(half, whole, rtol=0.05)
     assert not torch.equal(half, whole)
+
+
+def test_a_noise_offset_is_one_number_for_each_channel_and_changes_no_other_draw() -> None:
+    plain, offset = draws(1), draws(1, noise_offset=0.1)
+    shift = (offset.noise - plain.noise).double()
+    assert torch.allclose(shift, shift.mean((2, 3), keepdim=True), atol=1e-6)
+    assert shift[..., 0, 0].std().item() == pytest.approx(0.1, rel=0.15)
+    assert torch.equal(plain.posterior, offset.posterior) and torch.equal(plain.timestep, offset.timestep)
+    assert torch.equal(plain.keeps_prompt, offset.keeps_prompt)
+
+
+def test_the_loss_is_weighed_by_timestep_and_by_place(base: Base) -> None:
+    net, given = ControlNet.from_base(base), inputs(base)
+    noise, t = torch.randn(3, 4, 4, 4), torch.tensor([0, 500, 999])
+    plain = control_loss(base, net, given, noise, t)
+    mask = torch.zeros(3, 1, 4, 4)
+    mask[..., :2] = 1
+    snr = ObjectivePart(weighting="min_snr", gamma=3.0)
+    own = base.objective.min_snr(t, 3.0)
+    assert loss_weight(base.objective, ObjectivePart(), t, None) is None
+    by_time = control_loss(base, net, given, noise, t, loss_weight(base.objective, snr, t, None))
+    assert torch.allclose(by_time, plain * own) and not torch.allclose(by_time, plain)
+    parts = [
+        control_loss(base, net, given, noise, t, loss_weight(base.objective, ObjectivePart(), t, each))
+        for each in (mask, 1 - mask)
+    ]
+    assert torch.allclose(sum(parts), plain) and all((part > 0).all() for part in parts)
+    both = control_loss(base, net, given, noise, t, loss_weight(base.objective, snr, t, mask))
+    assert torch.allclose(both, parts[0] * own)

@@ -7,17 +7,19 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from controlnet.errors import DataError
 
 
 class Sample(NamedTuple):
-    """One example, ready: pixels in [-1, 1], condition in [0, 1], caption."""
+    """One example, ready: pixels in [-1, 1], condition in [0, 1], caption, and maybe a mask in [0, 1]."""
 
     pixels: Float[Tensor, "3 H W"]
     condition: Float[Tensor, "3 H W"]
     caption: str
+    mask: Float[Tensor, "1 H W"] | None = None
 
 
 @runtime_checkable
@@ -35,12 +37,16 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples: pixels in [-1, 1], condition in [0, 1], B captions, and B indices into the data set."""
+    """B examples: pixels in [-1, 1], condition in [0, 1], B captions, and B indices into the data set.
+
+    mask in [0, 1]: where the loss counts; None where no example has one, and 1 where some have none.
+    """
 
     pixels: Float[Tensor, "B 3 H W"]
     condition: Float[Tensor, "B 3 H W"]
     captions: list[str]
     indices: list[int]
+    mask: Float[Tensor, "B 1 H W"] | None = None
 
     @classmethod
     def of(cls, samples: Sequence[Sample], indices: Sequence[int]) -> "Batch":
@@ -50,19 +56,30 @@ class Batch:
             raise DataError(
                 f"got pictures of sizes {sizes} (H, W) in one batch, wanted one; set the data's size"
             )
+        masks: list[NDArray[np.float32]] | None = None
+        if any(s.mask is not None for s in samples):
+            full = np.ones((1, *sizes[0]), np.float32)
+            masks = [full if s.mask is None else s.mask.numpy() for s in samples]
         return cls(
             # by numpy, for the same reason as in transforms
             pixels=torch.from_numpy(np.stack([s.pixels.numpy() for s in samples])),
             condition=torch.from_numpy(np.stack([s.condition.numpy() for s in samples])),
             captions=[s.caption for s in samples],
             indices=list(indices),
+            mask=None if masks is None else torch.from_numpy(np.stack(masks)),
         )
 
     def __len__(self) -> int:
         """Count the examples, B."""
         return len(self.captions)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pictures, in pixels."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Batch":
         """Move the tensors."""
-        pixels = self.pixels.to(device=device, dtype=dtype)
-        return Batch(pixels, self.condition.to(device=device, dtype=dtype), self.captions, self.indices)
+        pixels, condition = (part.to(device=device, dtype=dtype) for part in (self.pixels, self.condition))
+        mask = None if self.mask is None else self.mask.to(device=device, dtype=dtype)
+        return Batch(pixels, condition, self.captions, self.indices, mask)

@@ -3,23 +3,28 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controlnet.errors import DataError
+
+if TYPE_CHECKING:
+    from controlnet.data.shards import Member
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture, its control map and its caption, as one line of `metadata.jsonl` names them.
+    """A picture, its control map and its caption, as one line of `metadata.jsonl`, or a shard, has them.
 
     conditioning is None where the map is to be computed from the picture; provenance tells how the record was
-    made: generator, seed, index, condition (a spec such as "canny(low=50)"), label_map, version.
+    made: generator, seed, index, condition (a spec such as "canny(low=50)"), label_map, version. mask: a
+    picture, white where the loss shall count.
     """
 
-    image: Path
-    conditioning: Path | None
+    image: "Path | Member"
+    conditioning: "Path | Member | None"
     caption: str
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    mask: "Path | Member | None" = None
 
 
 class BadExample(DataError):

@@ -1,7 +1,7 @@
-"""Batches in an order that depends on (seed, epoch) alone, so that any step can be asked for directly."""
+"""Batches of examples, read ahead, in an order that any step can be asked for directly."""
 
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from typing import Any, final
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from controlnet.data.batch import Batch, Dataset, Sample
 from controlnet.data.example import BadExample
+from controlnet.data.order import order_of
 from controlnet.errors import DataError, SettingError
 
 
@@ -27,6 +28,10 @@ class Loader:
     A bad example is replaced by the next good one in the data set, the same one in every run; what was bad is
     counted by the data set (`FolderDataset.report`). With shuffle off an epoch goes through the set in its
     order.
+
+    groups: a number for each example, such as its bucket; a batch, over all processes, is then of one group.
+    shards: a number for each example, that of the file it stands in; few are then read from at a time. See
+    `order` for both, and for why the order does not depend on the number of processes.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         prefetch: int = 2,
+        groups: Sequence[int] | NDArray[np.int16] | None = None,
+        shards: Sequence[int] | NDArray[np.int32] | None = None,
     ) -> None:
         if min(batch_size, accumulate, world) < 1 or min(seed, prefetch) < 0 or not 0 <= rank < world:
             got = f"{batch_size=}, {accumulate=}, {seed=}, {prefetch=}, {rank=}, {world=}"
@@ -53,12 +60,13 @@ class Loader:
         self.rank = rank
         self.world = world
         self.prefetch = prefetch
-        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._order = order_of(len(dataset), seed, shuffle, groups, shards)
 
     def batch(self, step: int, micro: int = 0) -> Batch:
         """Give micro-batch `micro` of step `step`, both from 0."""
-        start = ((step * self.accumulate + micro) * self.world + self.rank) * self.batch_size
-        taken = [self._take(position) for position in range(start, start + self.batch_size)]
+        whole = self._order.batch(step * self.accumulate + micro, self.world * self.batch_size)
+        first = self.rank * self.batch_size
+        taken = [self._take(epoch, index) for epoch, index in whole[first : first + self.batch_size]]
         return Batch.of([sample for _, sample in taken], [index for index, _ in taken])
 
     def batches(self, start: int = 0) -> Generator[Batch, None, None]:
@@ -85,9 +93,13 @@ class Loader:
         return step * self.accumulate * self.world * self.batch_size / len(self.dataset)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that the order depends on; the place in it is the step."""
-        names = ("batch_size", "seed", "shuffle", "accumulate", "world")
-        return {"examples": len(self.dataset), **{name: getattr(self, name) for name in names}}
+        """Give all that the order depends on; the place in it is the step.
+
+        The batch is that of all processes together: over how many it is spread makes no difference.
+        """
+        names = ("seed", "shuffle", "accumulate")
+        batch = {"examples": len(self.dataset), "batch_size": self.batch_size * self.world}
+        return {**batch, **{name: getattr(self, name) for name in names}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Check that this loader goes on in the order that `state` was saved from; raises DataError."""
@@ -97,12 +109,9 @@ class Loader:
                 f"the data are not those that the run began with: {'; '.join(changed)}; restore them"
             )
 
-    def _take(self, position: int) -> tuple[int, Sample]:
-        """Read the example at a position of the endless stream, or the next good one."""
-        epoch, place = divmod(position, len(self.dataset))
-        first = int(self._order(epoch)[place])
-        for hop in range(len(self.dataset)):
-            index = (first + hop) % len(self.dataset)
+    def _take(self, epoch: int, first: int) -> tuple[int, Sample]:
+        """Read an example in an epoch, or the next good one."""
+        for index in self._order.after(first):
             rng = np.random.default_rng([self.seed, epoch, index + 1])  # a last 0 would not count
             try:
                 return index, self.dataset.example(index, rng)
@@ -111,12 +120,3 @@ class Loader:
         raise DataError(
             f"none of the {len(self.dataset)} examples can be read; run `controlnet dataset check`"
         )
-
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        order = self._orders.get(epoch)
-        if order is None:
-            size, rng = len(self.dataset), np.random.default_rng([self.seed, epoch])
-            order = rng.permutation(size) if self.shuffle else np.arange(size)
-            # This epoch and the one that other threads may still be at.
-            self._orders = {**{e: o for e, o in self._orders.items() if abs(e - epoch) == 1}, epoch: order}
-        return order

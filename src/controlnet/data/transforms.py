@@ -1,7 +1,7 @@
 """One geometric transform for picture and control map alike: resize, crop, flip."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from controlnet.data.buckets import Buckets
 from controlnet.data.pictures import Pixels
 from controlnet.errors import SettingError
+
+Size: TypeAlias = int | tuple[int, int] | Buckets | None
+"""The side or (H, W) in pixels, the bucket that suits each picture best, or (None) each picture's own."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,13 @@ class Placement:
 class Transform:
     """How examples come to one size.
 
-    size: side or (H, W) in pixels, None leaves each picture as it is; the picture is scaled until it covers
-    the size, and what sticks out is cut off, in the "center" or at "random". flip mirrors half of the
-    examples; leave it off where captions say left and right, and for maps that mean it: normals, poses.
+    size: side or (H, W) in pixels, or buckets, None leaves each picture as it is; the picture is scaled until
+    it covers the size, and what sticks out is cut off, in the "center" or at "random". flip mirrors half of
+    the examples; leave it off where captions say left and right, and for maps that mean it: normals, poses.
     Raises SettingError.
     """
 
-    size: int | tuple[int, int] | None = None
+    size: Size = None
     crop: Literal["center", "random"] = "center"
     flip: bool = False
 
@@ -74,6 +78,8 @@ class Transform:
     def _sides(self, height: int, width: int) -> tuple[int, int]:
         if self.size is None:
             return height, width
+        if isinstance(self.size, Buckets):
+            return self.size.nearest(height, width)
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
@@ -85,6 +91,11 @@ def to_pixels(array: Pixels) -> Float[Tensor, "3 H W"]:
 def to_condition(array: Pixels) -> Float[Tensor, "3 H W"]:
     """Bring a uint8 control map (H, W, 3) to [0, 1], the range of the hint encoder."""
     return torch.from_numpy(_planes(array))
+
+
+def to_mask(array: Pixels) -> Float[Tensor, "1 H W"]:
+    """Bring a uint8 mask (H, W, 3), grey, to [0, 1]: 1 where the loss counts."""
+    return torch.from_numpy(_planes(array)[:1])
 
 
 def _planes(array: Pixels) -> NDArray[np.float32]:

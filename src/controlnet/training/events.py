@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from controlnet.core.controlnet import ControlNet
 
-Kind = Literal["begin", "step", "preview", "save", "arrival", "end"]
+Kind = Literal["cache", "begin", "step", "preview", "save", "arrival", "end"]
 
 
 @dataclass(frozen=True)
 class Event:
     """One thing that happened.
 
-    kind     begin     the loop is about to start after `step` steps
+    kind     cache     latents and contexts are being cached; `record` says how many are "done" of "total"
+             begin     the loop is about to start after `step` steps
              step      a step is done; `record` is its line of metrics.jsonl preview   a contact sheet was
              written to `path`; `net` has the weights that it shows save      a state was written to
              `path` arrival   control has arrived; `record` says since which step and by which instruments

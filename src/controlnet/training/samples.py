@@ -22,7 +22,9 @@ class HeldOutSampler:
         self, base: Base, examples: Batch, frozen: Frozen, plan: WatchPart, seed: int, batch: int
     ) -> None:
         self._base, self.examples, self._plan = base, examples, plan
-        self._context = frozen.context(examples.captions)
+        self._context = frozen.context(examples.captions, examples.size)
+        # Given, and not left to the sampler: the text encoders may have left memory.
+        self._empty = frozen.context([""], examples.size)
         self._condition = examples.condition.to(base.device)
         self._seeds = [(seed + number) % 2**63 for number in range(len(examples))]
         self._batch = batch
@@ -34,7 +36,8 @@ class HeldOutSampler:
         latents = sample_latents(
             self._base,
             self._context,
-            controls=[] if net is None else [Control(net, self._condition)],
+            self._empty,
+            controls=[] if net is None else [Control(net, self._condition, mode=self._plan.mode)],
             seeds=self._seeds,
             size=(self._condition.shape[-1], self._condition.shape[-2]),
             steps=self._plan.sample_steps,

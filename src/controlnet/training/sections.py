@@ -55,15 +55,37 @@ class Data(Section):
     size: int | None = Field(
         default=None, ge=8, multiple_of=8, description="Side in pixels; none: the base's own."
     )
+    buckets: int | None = Field(
+        default=None,
+        ge=8,
+        multiple_of=8,
+        description="Train in the pictures' own aspect ratios, sides multiples of this (64 suits Stable "
+        "Diffusion), with no more pixels than the square; none: squares.",
+    )
+    aspect: float = Field(
+        default=2.0, ge=1, le=8, description="Longest side of a bucket, in units of its shortest."
+    )
     flip: bool = Field(
-        default=False, description="Mirror half of the examples; not for poses or captions with sides."
+        default=False,
+        description="Mirror half of the examples; not for captions with sides, stored poses or normals.",
+    )
+    loss_mask: bool = Field(
+        default=False,
+        description='Weigh the loss by the pictures in the column "mask": white counts, black does not.',
     )
     held_out: int = Field(
         default=32, ge=2, description="Last examples, kept out of training: gain, adherence, previews."
     )
-    cache: Literal["auto", "memory", "none"] = Field(
+    cache: Literal["auto", "memory", "disk", "none"] = Field(
         default="auto",
-        description="Keep latents and caption embeddings in memory; auto: where they take under 4 GB.",
+        description="Keep latents and caption embeddings; auto: in memory where they take under 4 GB, else "
+        "on the disk where it has room and the run sees its data more than once.",
+    )
+    cache_folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where a cache on the disk lies, for all runs alike; none: $CONTROLNET_CACHE or "
+        "~/.cache/controlnet/encoded.",
     )
 
     @model_validator(mode="after")
@@ -75,6 +97,14 @@ class Data(Section):
         if self.source not in GENERATORS and self.count is not None:
             raise ValueError(
                 f"count is only for {' and '.join(GENERATORS)}; a folder has the examples that it has"
+            )
+        if self.source in GENERATORS and (self.buckets is not None or self.loss_mask):
+            raise ValueError(
+                "buckets and loss_mask are for folders; what a generator draws is square and has no mask"
+            )
+        if self.buckets is not None and self.size is not None and self.size % self.buckets:
+            raise ValueError(
+                f"size is {self.size} and buckets {self.buckets}; wanted a size that is a multiple of it"
             )
         return self
 
@@ -93,6 +123,18 @@ class ObjectivePart(Section):
     )
     exponent: float = Field(
         default=0.5, gt=0, le=1, description="Exponent of the power distribution; 1 is uniform."
+    )
+    weighting: Literal["none", "min_snr"] = Field(
+        default="none",
+        description="Weight of a timestep's loss: none as in the paper, or min(SNR, gamma) on the error of "
+        "the picture (Hang et al. 2303.09556).",
+    )
+    gamma: float = Field(default=5.0, gt=0, description="Largest signal-to-noise ratio that min_snr counts.")
+    noise_offset: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Noise added that is one number for each channel, for darker and lighter pictures.",
     )
 
 
@@ -160,6 +202,10 @@ class WatchPart(Section):
     )
     sample_steps: int = Field(default=20, ge=1, le=1000, description="Sampling steps.")
     guidance_scale: float = Field(default=4.0, ge=1, description="Classifier-free guidance of these samples.")
+    mode: Literal["balanced", "prompt", "control", "unbalanced"] = Field(
+        default="balanced",
+        description="Control mode of these samples; unbalanced: guidance leads towards the condition, too.",
+    )
     tensorboard: bool = Field(default=False, description="Curves for TensorBoard too, in the run's folder.")
 
 

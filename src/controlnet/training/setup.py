@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
 from torch import nn
 
 from controlnet.backbones import Base
@@ -115,7 +117,13 @@ def recompute_activations(*modules: nn.Module) -> None:
         switch()
 
 
-def make_loader(plan: TrainingPlan, training: Subset, engine: Accelerator) -> Loader:
+def make_loader(
+    plan: TrainingPlan,
+    training: Subset,
+    engine: Accelerator,
+    groups: NDArray[np.int16] | None = None,
+    shards: NDArray[np.int32] | None = None,
+) -> Loader:
     """Return the endless stream of training batches, each process its share."""
     world = engine.num_processes
     if plan.optim.batch % world:
@@ -130,6 +138,8 @@ def make_loader(plan: TrainingPlan, training: Subset, engine: Accelerator) -> Lo
         rank=engine.process_index,
         world=world,
         prefetch=PREFETCH,
+        groups=groups,
+        shards=shards,
     )
 
 

@@ -23,11 +23,12 @@ class ProgressBar:
 
         console = Console(stderr=True)
         columns = (
-            *(TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+            *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
             TextColumn("{task.fields[told]}"),
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task: Any = None
+        self._caching: Any = None
         self._loss: float | None = None
         self._measured: dict[str, float] = {}
 
@@ -42,8 +43,13 @@ class ProgressBar:
 
     def __call__(self, event: Event) -> None:
         """Move the bar on."""
-        if event.kind == "begin":
-            self._task = self._progress.add_task("", total=event.steps, completed=event.step, told="")
+        if event.kind == "cache":
+            done, total = event.record["done"], event.record["total"]
+            if self._caching is None:
+                self._caching = self._progress.add_task("caching", total=total, told="")
+            self._progress.update(self._caching, completed=done, total=total)
+        elif event.kind == "begin":
+            self._task = self._progress.add_task("training", total=event.steps, completed=event.step, told="")
         elif event.kind == "step":
             loss = event.record["loss"]
             # One step's loss is mostly the luck of its timesteps: show the mean of about the last fifty.

@@ -8,7 +8,7 @@ from typing import Any
 from controlnet.errors import TrainingStopped
 from controlnet.training.book import Book
 from controlnet.training.events import Event, Kind, Listener
-from controlnet.training.folder import RunFolder, enter
+from controlnet.training.folder import Opened, RunFolder, enter
 from controlnet.training.instruments import Instruments
 from controlnet.training.optim import set_rates
 from controlnet.training.plan import TrainingPlan
@@ -44,6 +44,12 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
             for listener in listeners:
                 listener(Event(kind, step, plan.steps, shop.net, record or {}, path))
 
+        def cached(done: int, total: int) -> bool:
+            tell("cache", run.step, {"done": done, "total": total})
+            return stop.by is not None
+
+        if not shop.fill_cache(cached):
+            raise TrainingStopped(_stopped_caching(stop.by or "a signal", run))
         with (
             closing(Book(run.folder, plan, run.step, run.seconds, writes=leads)) as book,
             closing(shop.loader.batches(run.step)) as batches,
@@ -94,6 +100,12 @@ def _save(shop: Workshop, book: Book, folder: RunFolder, step: int) -> Path:
 def _stopped(by: str, step: int, plan: TrainingPlan, folder: RunFolder) -> str:
     mend = f"go on with: controlnet train {folder.plan} --resume"
     return f"stopped by {by} after step {step} of {plan.steps}, with the state saved; {mend}"
+
+
+def _stopped_caching(by: str, run: Opened) -> str:
+    resume = " --resume" if run.state is not None else ""
+    mend = f"go on with: controlnet train {run.folder.plan}{resume}"
+    return f"stopped by {by} while latents and captions were cached, with those done kept; {mend}"
 
 
 def _diverged(step: int, loss: float, norm: float, folder: RunFolder) -> str:

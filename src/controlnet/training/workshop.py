@@ -8,10 +8,12 @@ from typing import Any, Final
 import torch
 from accelerate import Accelerator
 
-from controlnet.backbones import load_base
+from controlnet.backbones import Base, load_base
 from controlnet.checkpoints import load_controlnet, save_controlnet
 from controlnet.core.controlnet import ControlNet
 from controlnet.data import Batch
+from controlnet.training.caching import Moved, choose, fill, folder_of, name_of
+from controlnet.training.disk import Disk
 from controlnet.training.ema import Ema
 from controlnet.training.frozen import Frozen, remembers
 from controlnet.training.optim import make_optimizer
@@ -24,9 +26,9 @@ from controlnet.training.setup import (
     recompute_activations,
     resumed_net,
 )
-from controlnet.training.source import open_data
+from controlnet.training.source import groups_of, open_data, open_pictures, shards_of
 from controlnet.training.state import load_optimizer, read, save_optimizer
-from controlnet.training.step import Draws, control_loss
+from controlnet.training.step import Draws, control_loss, loss_weight
 
 NET: Final = "controlnet.safetensors"
 EMA: Final = "ema.safetensors"
@@ -40,11 +42,12 @@ class Workshop:
         """Build everything; `place` is the state to go on from, None at the beginning of a run."""
         self.plan, self.engine = plan, engine
         self.base = load_base(plan.base)
+        self._disk: Disk | None = None
         # The ControlNet is made, and stays, in single precision; only then is the base brought to its own.
         net = make_net(plan, self.base) if place is None else resumed_net(place / NET, self.base)
         self.net = net.to(engine.device, torch.float32).train()
-        self.base.to(engine.device, DTYPES[plan.precision])
-        align(self.net, self.base.network, self.base.vae, *self.base.text_encoders)
+        align(self.net)
+        self._placed(self.base)
         if plan.optim.checkpointing:
             recompute_activations(self.net.copy, self.base.network)
         self.size = plan.data.size or self.base.sample_size
@@ -63,16 +66,40 @@ class Workshop:
         remember = remembers(plan.data, self.base, self.size, plan.data.count or 0)
         training, self.held_out = open_data(plan.data, self.size, remember)
         examples = len(training) + len(self.held_out)
-        self.frozen = Frozen(self.base, self.size, remembers(plan.data, self.base, self.size, examples))
-        self.loader = make_loader(plan, training, engine)
+        cache = choose(plan, self.base, self.size, examples)
+        if cache == "disk":
+            self._disk = Disk(self.base, folder_of(plan.data), lambda: self._placed(load_base(plan.base)))
+        self.frozen = Frozen(self.base, self.size, cache == "memory", self._disk)
+        groups = groups_of(plan.data, self.size, training)
+        self.loader = make_loader(plan, training, engine, groups, shards_of(training))
+
+    def fill_cache(self, moved: Moved) -> bool:
+        """Fill the cache on the disk, where the run has one, and let the encoders leave memory.
+
+        Returns False where `moved` has asked to stop; what is done by then is kept.
+        """
+        if self._disk is None:
+            return True
+        name, flip = name_of(self.plan.data, self.size), self.plan.data.flip
+        pictures = open_pictures(self.plan.data, self.size)
+        share = self.engine.process_index, self.engine.num_processes
+        done = fill(self._disk, self.frozen, pictures, name, flip, share, moved)
+        if self.agreed(not done):
+            return False
+        self._disk.refresh()
+        if self.engine.is_main_process:
+            self._disk.mark(name)
+        watch = self.plan.watch
+        self._disk.dismiss(decodes=watch.preview_every > 0 or bool(watch.adherence and watch.adherence_every))
+        return True
 
     def run_pass(self, batch: Batch, step: int, part: int) -> float:
         """Run one batch forwards and backwards, and return its loss."""
         share = slice(
             self.loader.rank * self.loader.batch_size, (self.loader.rank + 1) * self.loader.batch_size
         )
-        side = self.size // self.base.downscale
-        shape = (self.plan.optim.batch, self.base.latent_channels, side, side)
+        height, width = (side // self.base.downscale for side in batch.size)
+        shape = (self.plan.optim.batch, self.base.latent_channels, height, width)
         draws = Draws.of(
             self.plan.objective, self.base.objective.timesteps, shape, self.plan.seed, step, part
         )[share]
@@ -80,7 +107,8 @@ class Workshop:
         noise, timestep = (drawn.to(self.engine.device) for drawn in (draws.noise, draws.timestep))
         last = part == self.plan.optim.accumulation - 1
         with nullcontext() if last else self.engine.no_sync(self._wrapped):
-            loss = control_loss(self.base, self._wrapped, inputs, noise, timestep).mean()
+            weight = loss_weight(self.base.objective, self.plan.objective, timestep, inputs.mask)
+            loss = control_loss(self.base, self._wrapped, inputs, noise, timestep, weight).mean()
             self.engine.backward(loss / self.plan.optim.accumulation)
         mean: Any = self.engine.reduce(loss.detach(), "mean")
         return mean.item()
@@ -136,6 +164,12 @@ class Workshop:
             self.save_weights(folder / EMA, step)
         save_optimizer(self.optimizer, folder / OPTIMIZER)
         return {} if self.engine.scaler is None else {"scaler": self.engine.scaler.state_dict()}
+
+    def _placed(self, base: Base) -> Base:
+        """Bring a base to its device and precision, aligned, so that it computes the same bits every time."""
+        base.to(self.engine.device, DTYPES[self.plan.precision])
+        align(base.network, base.vae, *base.text_encoders)
+        return base
 
     def _provenance(self, step: int) -> dict[str, Any]:
         # Where the run was kept is nobody's business who is given the weights.
