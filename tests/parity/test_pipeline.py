@@ -7,97 +7,135 @@ import numpy as np
 import pytest
 import torch
 
-from controlnet.backbones import Base, load_base
-from controlnet.checkpoints import save_controlnet
+from controlnet.backbones import Base
 from controlnet.core.controlnet import ControlNet
 from controlnet.sampling import Control, generate, sample_latents
 from controlnet.sampling.schedulers import build_scheduler
-from tests.helpers import tiny_base
 
-PROMPTS = ["a red cube on a sand floor", "a blue cone"]
-SEEDS = [7, 8]
-CONDITION = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+from .twins import (
+    CONDITION,
+    PROMPTS,
+    SCALE,
+    SEEDS,
+    STEPS,
+    assert_equal_latents,
+    awake,
+    generators,
+    pipeline,
+    twin,
+)
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Base, Path]:
-    folder = tiny_base(tmp_path_factory.mktemp("parity") / "base")
-    return load_base(folder), folder
+def theirs(tiny_folder: Path, twins: list[Any]) -> Any:
+    """Their pipeline on our files, with both ControlNets."""
+    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
 
-
-@pytest.fixture(scope="module")
-def nets(base: tuple[Base, Path]) -> list[ControlNet]:
-    made = []
-    generator = torch.Generator().manual_seed(2)
-    for _ in range(2):
-        net = ControlNet.from_base(base[0])
-        with torch.no_grad():
-            for parameter in (*net.zeros.parameters(), *net.hint.parameters()):
-                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
-        made.append(net.eval())
+    absent = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    made = StableDiffusionControlNetPipeline.from_pretrained(
+        tiny_folder, controlnet=twins, **absent, requires_safety_checker=False
+    )
+    made.set_progress_bar_config(disable=True)
     return made
 
 
-@pytest.fixture(scope="module")
-def theirs(base: tuple[Base, Path], nets: list[ControlNet], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Their pipeline on our files; it starts with both ControlNets."""
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+def run_theirs(theirs: Any, images: Any, **settings: Any) -> Any:
+    shared = {"guidance_scale": SCALE, "num_inference_steps": STEPS, "output_type": "latent"}
+    return theirs(PROMPTS, images, generator=generators(), **(shared | settings)).images
 
-    folder = tmp_path_factory.mktemp("nets")
-    models = []
-    for index, net in enumerate(nets):
-        save_controlnet(net, folder / str(index), format="diffusers")
-        models.append(ControlNetModel.from_pretrained(folder / str(index)))
-    absent = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
-    pipeline = StableDiffusionControlNetPipeline.from_pretrained(
-        base[1], controlnet=models, **absent, requires_safety_checker=False
+
+def run_ours(base: Base, controls: list[Control], sampler: str, prompts: list[str] = PROMPTS) -> torch.Tensor:
+    return sample_latents(
+        base,
+        base.encode_prompts(prompts),
+        base.encode_prompts(["grey"]),
+        controls,
+        seeds=SEEDS,
+        size=(64, 64),
+        steps=STEPS,
+        guidance_scale=SCALE,
+        sampler=sampler,
     )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def run_theirs(theirs: Any, base: Base, sampler: str, **settings: Any) -> Any:
-    theirs.scheduler = build_scheduler(sampler, base.scheduler_config)
-    generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
-    settings = {"guidance_scale": 5.0, "num_inference_steps": 6, "output_type": "latent"} | settings
-    return theirs(PROMPTS, [CONDITION] * 2, generator=generators, **settings).images
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm++2m", "dpm++2m karras", "unipc", "euler", "euler a"])
 def test_latents_equal_those_of_diffusers(
-    base: tuple[Base, Path], nets: list[ControlNet], theirs: Any, sampler: str
+    tiny: Base, nets: list[ControlNet], theirs: Any, sampler: str
 ) -> None:
     """Two prompts, two ControlNets of different weight and interval, guidance, a negative prompt."""
+    theirs.scheduler = build_scheduler(sampler, tiny.scheduler_config)
     wanted = run_theirs(
         theirs,
-        base[0],
-        sampler,
+        [CONDITION] * 2,
         negative_prompt=["grey", "grey"],
         controlnet_conditioning_scale=[0.8, 0.5],
         control_guidance_start=[0.0, 0.3],
         control_guidance_end=[0.7, 1.0],
     )
-    found = sample_latents(
-        base[0],
-        base[0].encode_prompts(PROMPTS),
-        base[0].encode_prompts(["grey"]),
-        [Control(nets[0], CONDITION, 0.8, 0.0, 0.7), Control(nets[1], CONDITION, 0.5, 0.3, 1.0)],
-        seeds=SEEDS,
-        steps=6,
-        guidance_scale=5.0,
-        sampler=sampler,
-    )
-    assert wanted.abs().mean() > 0.1
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5 * float(wanted.abs().max()))
+    controls = [Control(nets[0], CONDITION, 0.8, 0.0, 0.7), Control(nets[1], CONDITION, 0.5, 0.3, 1.0)]
+    assert_equal_latents(run_ours(tiny, controls, sampler), wanted)
 
 
-def test_pictures_equal_those_of_diffusers(
-    base: tuple[Base, Path], nets: list[ControlNet], theirs: Any
+@pytest.mark.parametrize("guess", [False, True], ids=["both passes", "guess mode"])
+@pytest.mark.parametrize("count", [1, 2], ids=["single", "multi"])
+def test_guess_mode_is_that_of_diffusers(
+    tiny: Base, nets: list[ControlNet], twins: list[Any], count: int, guess: bool
 ) -> None:
+    """Soft weights by its law on the conditional pass, with an interval; one prompt is empty."""
+    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+
+    theirs = pipeline(StableDiffusionControlNetPipeline, tiny, twins[:count], "ddim")
+    prompts = ["a blue cone", ""]
+    wanted = theirs(
+        prompts,
+        [CONDITION, 1 - CONDITION] if count == 2 else CONDITION,
+        generator=generators(),
+        guidance_scale=SCALE,
+        num_inference_steps=STEPS,
+        negative_prompt=["grey", "grey"],
+        controlnet_conditioning_scale=[0.9] * 2 if count == 2 else 0.9,
+        control_guidance_start=0.2,
+        control_guidance_end=0.9,
+        guess_mode=guess,
+        output_type="latent",
+    ).images
+    settings: Any = {"mode": "guess", "law": "diffusers"} if guess else {}
+    controls = [
+        Control(net, image, 0.9, 0.2, 0.9, **settings)
+        for net, image in zip(nets[:count], (CONDITION, 1 - CONDITION), strict=False)
+    ]
+    found = run_ours(tiny, controls, "ddim", prompts)
+    assert_equal_latents(found, wanted)
+    if guess:
+        cldm = [Control(net, CONDITION, 0.9, 0.2, 0.9, "control") for net in nets[:count]]
+        assert (run_ours(tiny, cldm, "ddim", prompts) - wanted).abs().max() > 1e-3
+
+
+def test_pooled_control_is_that_of_diffusers(tiny: Base, tmp_path: Path) -> None:
+    """As of "shuffle": one value for each channel, on the conditional pass, at full weight."""
+    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+
+    net = awake(ControlNet.from_base(tiny, global_pool=True), 4)
+    theirs = pipeline(StableDiffusionControlNetPipeline, tiny, [twin(net, tmp_path / "pooled")], "ddim")
+    wanted = run_theirs(theirs, CONDITION, negative_prompt=["grey", "grey"])
+    assert_equal_latents(run_ours(tiny, [Control(net, CONDITION)], "ddim"), wanted)
+
+
+def test_a_base_that_predicts_v(tiny: Base, nets: list[ControlNet], twins: list[Any]) -> None:
+    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+
+    config = tiny.scheduler_config | {"prediction_type": "v_prediction"}
+    base = Base("v", tiny.network, tiny.vae, tiny.text_encoders, tiny.tokenizers, config)
+    theirs = pipeline(StableDiffusionControlNetPipeline, base, twins[:1], "ddim")
+    wanted = run_theirs(theirs, CONDITION, negative_prompt=["grey", "grey"])
+    assert_equal_latents(run_ours(base, [Control(nets[0], CONDITION)], "ddim"), wanted)
+
+
+def test_pictures_equal_those_of_diffusers(tiny: Base, nets: list[ControlNet], theirs: Any) -> None:
     """The whole way from prompts to pixels, one picture at a time here and all at once there."""
-    wanted = run_theirs(theirs, base[0], "dpm++2m", output_type="np")
+    theirs.scheduler = build_scheduler("dpm++2m", tiny.scheduler_config)
+    wanted = run_theirs(theirs, [CONDITION] * 2, output_type="np")
     controls = [Control(net, CONDITION) for net in nets]
-    found = generate(base[0], PROMPTS, controls, steps=6, guidance_scale=5.0, seed=SEEDS[0])
+    found = generate(tiny, PROMPTS, controls, steps=STEPS, guidance_scale=SCALE, seed=SEEDS[0])
     for mine, their in zip(found, wanted, strict=True):
         assert np.abs(np.asarray(mine, dtype=float) - their * 255).max() <= 0.51

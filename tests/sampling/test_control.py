@@ -5,12 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from controlnet.core.backbone import Tap
 from controlnet.errors import SettingError, UnknownName
-from controlnet.sampling.control import MODES, Control, mode_of, soft_weights
-
-SD = [Tap(f"skip{i}", 8, "map", stride) for i, stride in enumerate([1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8])]
-SD.append(Tap("middle", 8, "map", 8))
+from controlnet.sampling.control import MODES, Control, mode_of
 
 
 @pytest.mark.parametrize(
@@ -28,6 +24,17 @@ def test_interval_follows_the_rule_of_diffusers(net: Any, start: float, end: flo
     assert [i for i in range(10) if control.acts(i, 10)] == list(on)
     expected = [i for i in range(10) if not (i / 10 < start or (i + 1) / 10 > end)]
     assert expected == list(on)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "on"),
+    [(0.0, 1.0, range(10)), (0.2, 0.5, range(2, 6)), (0.25, 0.75, range(3, 8)), (0.5, 0.5, range(5, 6))],
+)
+def test_interval_by_the_rule_of_the_web_ui(net: Any, start: float, end: float, on: range) -> None:
+    """One step more at the end."""
+    control = Control(net, torch.zeros(1), start=start, end=end, rule="webui")
+    assert [i for i in range(10) if control.acts(i, 10)] == list(on)
+    assert [i for i in range(10) if not (i / 10 < start or i / 10 > end)] == list(on)
 
 
 def test_weight_zero_never_acts(net: Any) -> None:
@@ -69,21 +76,22 @@ def test_modes_weigh_and_place(net: Any) -> None:
         assert mode in MODES
 
 
-def test_soft_laws_are_the_published_ones() -> None:
-    cldm, diffusers, paper = (soft_weights(SD, law) for law in ("cldm", "diffusers", "paper"))
-    assert cldm[0] == pytest.approx(0.0994, abs=1e-4)
-    assert cldm[-1] == 1.0
-    assert diffusers == pytest.approx(torch.logspace(-1, 0, 13).tolist())
-    assert paper == (1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 8)
-    with pytest.raises(UnknownName, match="cldm"):
-        soft_weights(SD, "cldn")  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
-    "values", [{"start": 0.8, "end": 0.2}, {"start": -0.1}, {"end": 1.1}, {"weight": float("nan")}]
+    ("values", "says"),
+    [
+        ({"start": 0.8, "end": 0.2}, "wanted"),
+        ({"start": -0.1}, "wanted"),
+        ({"end": 1.1}, "wanted"),
+        ({"weight": float("nan")}, "wanted"),
+        ({"law": "cldm"}, "has no soft weights"),
+        ({"law": "diffusers", "mode": "unbalanced"}, "has no soft weights"),
+        ({"law": "difusers", "mode": "guess"}, "did you mean diffusers"),
+        ({"rule": "web ui"}, "did you mean webui"),
+        ({"taps": {"skip99": 1}}, "no tap is called"),
+    ],
 )
-def test_impossible_values_are_refused(net: Any, values: dict[str, Any]) -> None:
-    with pytest.raises(SettingError, match="wanted"):
+def test_impossible_values_are_refused(net: Any, values: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingError, match=says):
         Control(net, torch.zeros(1), **values)
 
 
@@ -91,5 +99,6 @@ def test_mode_names_of_the_web_ui_are_understood() -> None:
     assert mode_of("Balanced") == "balanced"
     assert mode_of("My prompt is more important") == "prompt"
     assert mode_of("ControlNet is more important") == "control"
+    assert mode_of("Guess mode") == mode_of("guess") == "control"
     with pytest.raises(UnknownName, match="balanced"):
         mode_of("ballanced")

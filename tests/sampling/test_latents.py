@@ -1,7 +1,6 @@
-"""The batch sampler: guidance, controls on and off, calls saved, seeds."""
+"""The batch sampler: guidance, controls, regions, seeds."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +10,11 @@ import torch
 from controlnet.backbones import Base, load_base
 from controlnet.core.context import Context
 from controlnet.core.controlnet import ControlNet
-from controlnet.errors import DataError, SettingError, ShapeError
+from controlnet.errors import SettingError, ShapeError
 from controlnet.sampling import Control, sample_latents
 from controlnet.sampling.sampler import draw_noise, generators_of
 
-CONDITION = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5))
-
-
-@contextmanager
-def counted(net: ControlNet) -> Iterator[dict[str, list[int]]]:
-    """Note the batch size of each call of the hint encoder and of the copy."""
-    calls: dict[str, list[int]] = {"hint": [], "copy": []}
-    hooks = [
-        net.hint.register_forward_hook(lambda module, args, out: calls["hint"].append(len(out))),
-        net.copy.get_submodule("time_embedding").register_forward_hook(
-            lambda module, args, out: calls["copy"].append(len(out))
-        ),
-    ]
-    yield calls
-    for hook in hooks:
-        hook.remove()
-
-
-def sample(base: Base, controls: list[Control], **changes: Any) -> torch.Tensor:
-    settings = {
-        "seeds": [1, 2],
-        "size": (64, 64),
-        "steps": 4,
-        "sampler": "ddim",
-        "guidance_scale": 3.0,
-    } | changes
-    prompts = ["a red cube", "a blue cone"][: len(settings["seeds"])]
-    return sample_latents(base, base.encode_prompts(prompts), None, controls, **settings)
+from .walks import CONDITION, sample
 
 
 def test_control_changes_the_latents_and_weight_scales_it(base: Base, net: ControlNet) -> None:
@@ -53,40 +25,20 @@ def test_control_changes_the_latents_and_weight_scales_it(base: Base, net: Contr
     assert (full - plain).abs().mean() > (half - plain).abs().mean() > 1e-3
 
 
-def test_a_control_that_is_off_is_as_if_it_were_not_there(base: Base, net: ControlNet, caplog: Any) -> None:
-    plain = sample(base, [])
-    with counted(net) as calls:
-        for control in (Control(net, CONDITION, weight=0.0), Control(net, CONDITION, start=0.3, end=0.4)):
-            assert torch.equal(sample(base, [control]), plain)
-    assert calls == {"hint": [], "copy": []}
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["a control has no effect"] * 2
-
-
 def test_an_untrained_control_is_reported(base: Base, untrained: ControlNet, caplog: Any) -> None:
     assert torch.equal(sample(base, [Control(untrained, CONDITION)]), sample(base, []))
     assert "not trained" in caplog.text
 
 
-def test_calls_are_saved(base: Base, net: ControlNet) -> None:
-    expected = {"balanced": [4] * 2, "prompt": [4] * 2, "control": [2] * 2, "unbalanced": [2] * 2}
-    for mode, copies in expected.items():
-        with counted(net) as calls:
-            sample(base, [Control(net, CONDITION, end=0.5, mode=mode)])  # type: ignore[arg-type]
-        assert calls == {"hint": [1], "copy": copies}
-    with counted(net) as calls:
-        sample(base, [Control(net, CONDITION)], guidance_scale=1.0)
-    assert calls == {"hint": [1], "copy": [2] * 4}
-
-
-def test_guidance_of_one_runs_the_base_once_for_each_picture(base: Base) -> None:
-    sizes: list[int] = []
-    hook = base.network.get_submodule("conv_in").register_forward_hook(
-        lambda module, args, out: sizes.append(len(out))
-    )
-    sample(base, [], guidance_scale=1.0)
-    sample(base, [], guidance_scale=2.0)
-    hook.remove()
-    assert sizes == [2] * 4 + [4] * 4
+def test_weights_by_tap_reach_their_taps(base: Base, net: ControlNet) -> None:
+    """A weight of 0 on all but the middle is a ControlNet that is connected at the middle alone."""
+    only = Control(net, CONDITION, taps={tap.name: 0.0 for tap in net.taps[:-1]})
+    found, whole = sample(base, [only]), sample(base, [Control(net, CONDITION)])
+    cut = deepcopy(net)
+    for tap in net.taps[:-1]:
+        del cut.zeros[tap.name]
+    assert torch.equal(found, sample(base, [Control(cut, CONDITION)]))
+    assert (found - whole).abs().mean() > 1e-4
 
 
 def test_guidance_is_the_formula(base: Base, net: ControlNet) -> None:
@@ -213,15 +165,6 @@ def test_hints_and_masks_of_each_picture(base: Base, net: ControlNet) -> None:
         torch.testing.assert_close(together, both, rtol=1e-3, atol=1e-4)
 
 
-def test_global_pool_controls_the_conditional_pass_only(base: Base) -> None:
-    from .conftest import awake
-
-    pooled = awake(ControlNet.from_base(base, global_pool=True), 2)
-    with counted(pooled) as calls:
-        sample(base, [Control(pooled, CONDITION)])
-    assert calls["copy"] == [2] * 4
-
-
 def test_progress_counts_all_steps(base: Base) -> None:
     seen: list[tuple[int, int, int]] = []
     sample(base, [], batch=1, progress=lambda step, total, latents: seen.append((step, total, len(latents))))
@@ -258,36 +201,6 @@ def test_what_cannot_be_meant_is_refused(base: Base, changes: dict[str, Any], er
     context = base.encode_prompts(["a", "b"])
     with pytest.raises(error, match=says):
         sample_latents(base, context, **({"seeds": [1, 2], "steps": 2} | changes))
-
-
-def test_pictures_in_place_of_tensors_are_refused(base: Base, net: ControlNet) -> None:
-    with pytest.raises(SettingError, match="tensor"):
-        sample(base, [Control(net, "edges.png")])
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "says"),
-    [
-        ({"image": torch.zeros(3, 3, 64, 64)}, ShapeError, "3 control images and 0 masks for 2"),
-        ({"image": CONDITION, "mask": torch.ones(3, 1, 8, 8)}, ShapeError, "3 masks for 2"),
-        ({"image": CONDITION * 255}, DataError, r"wanted them in \[0, 1\]"),
-        ({"image": torch.zeros(1, 3, 32, 64)}, ShapeError, "64×64 pixels"),
-        ({"image": torch.zeros(1, 4, 64, 64)}, ShapeError, "wanted floats"),
-    ],
-)
-def test_conditions_that_do_not_fit_are_refused(
-    base: Base, net: ControlNet, changes: dict[str, Any], error: type, says: str
-) -> None:
-    with pytest.raises(error, match=says):
-        sample(base, [Control(net, **changes)])
-
-
-def test_a_control_net_of_another_base_is_refused(base: Base) -> None:
-    from controlnet.backbones.unet import UNet
-
-    foreign = ControlNet.from_base(UNet().tiny("sdxl").network)
-    with pytest.raises(ShapeError, match="same architecture"):
-        sample(base, [Control(foreign, CONDITION)])
 
 
 def test_precision_of_the_base_is_kept_from_the_schedulers(folder: Path, base: Base, net: ControlNet) -> None:

@@ -49,7 +49,7 @@ class Steering:
     def residuals(self, x: Tensor, step: Step, context: Context) -> Residuals:
         """Run the ControlNet on its rows and weigh the outcome; the other rows get zero."""
         found = self.control.net.residuals(x[self.rows], step.timestep, context[self.rows], self.hint)
-        found = found.to(dtype=x.dtype).weigh(self.control.weights())
+        found = found.to(dtype=x.dtype).weigh(self.control.weights(step.index, step.count))
         if self.mask is not None:
             found = found.mask(self.mask)
         return found.map(lambda residual: _spread(residual, self.rows, len(x)))

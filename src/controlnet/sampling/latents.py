@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from itertools import groupby
 from math import isfinite
 
 import torch
@@ -11,15 +11,20 @@ from torch import Generator, Tensor
 
 from controlnet.backbones import Base
 from controlnet.core.backbone import Context
-from controlnet.errors import DataError, SettingError, ShapeError
+from controlnet.errors import SettingError, ShapeError
 from controlnet.sampling.control import Control
 from controlnet.sampling.denoiser import ControlledDenoiser, Denoiser, Steering
 from controlnet.sampling.guidance import guide
 from controlnet.sampling.inpaint import KeepRest
+from controlnet.sampling.placing import image_of, mask_of, placed
+from controlnet.sampling.prompts import by_picture, filled, length_of
 from controlnet.sampling.sampler import Sampler, draw_noise, generators_of
 
 Progress = Callable[[int, int, Tensor], None]
 """Called after each step with the number of steps done, the number of all, and the latents in work."""
+
+Preview = Callable[[Tensor], None]
+"""Called after each step with clean latents as they are to be expected by then, to be shown."""
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +32,8 @@ log = logging.getLogger(__name__)
 @torch.inference_mode()
 def sample_latents(
     base: Base,
-    context: Context,
-    negative: Context | None = None,
+    context: Context | Sequence[Context],
+    negative: Context | Sequence[Context] | None = None,
     controls: Sequence[Control] = (),
     noise: Float[Tensor, "B C h w"] | None = None,
     *,
@@ -36,47 +41,64 @@ def sample_latents(
     size: tuple[int, int] | None = None,
     steps: int = 20,
     guidance_scale: float = 7.5,
+    guidance_rescale: float = 0.0,
     sampler: str = "dpm++2m",
     start: Float[Tensor, "B C h w"] | None = None,
     repaint: Float[Tensor, "B 1 h w"] | None = None,
     strength: float = 1.0,
     batch: int | None = None,
     progress: Progress | None = None,
+    preview: Preview | None = None,
 ) -> Float[Tensor, "B C h w"]:
     """Sample B latents, each under its own prompt, controls and seed.
 
-    context: the prompts, of batch B. negative: of batch B or 1; None means the empty prompt. controls: their
+    context: the prompts, of batch B, or one by one where their lengths differ. negative: likewise, of batch B
+    or 1, each as long as its prompt; None means the empty prompt. controls: their
     images are tensors (B|1, C, H, W) in [0, 1]; with B rows each picture has its own. noise: the first noise,
     or None to draw it from `seeds`, one for each picture; both may be given (seeds then serve random steps).
     size: (width, height) in pixels, where neither noise nor start tells it; None takes that of the controls,
     else the base's own. start: clean latents to begin from with strength < 1. repaint: 1 where painted anew,
-    the rest of `start` being kept. batch: how many pictures go through the networks together; None means all.
+    the rest of `start` being kept. guidance_rescale: in [0, 1], how far predictions under guidance are
+    brought back to the spread that they have without (see `rescaled`). batch: how many pictures go through
+    the networks together; None means all. preview: told clean latents as they are to be expected by then.
     A picture is the same bit for bit in calls with the same `batch` only if `batch` is 1 or divides B:
     kernels round differently (about 1e-6) at other batch sizes.
 
     Raises SettingError, ShapeError, UnknownName; whatever `progress` raises stops the walk and passes
     through.
     """
-    total = context.batch
+    prompts = by_picture(context)
+    total = len(prompts)
     if not isfinite(guidance_scale) or guidance_scale < 0:
         raise SettingError(f"got guidance scale {guidance_scale}; wanted a number from 0, usually 3 to 9")
+    if not 0.0 <= guidance_rescale <= 1.0:
+        raise SettingError(f"got guidance rescale {guidance_rescale}; wanted 0 (none) to 1, usually 0.7")
+    if guidance_rescale and guidance_scale == 1.0:
+        log.warning("guidance rescale has no effect: guidance scale 1 is no guidance")
     generators = generators_of(seeds) if seeds is not None else []
     noise = _first_noise(base, noise, generators, size or _own_size(base, controls), start)
     if negative is None and guidance_scale != 1.0:
         height, width = noise.shape[-2:]
         negative = base.encode_prompts([""], size=(height * base.downscale, width * base.downscale))
-    if negative is not None and negative.batch == 1:
-        negative = negative.expand(total)
+        negative = [filled(negative, negative, length_of(prompt)) for prompt in prompts]
+    negatives = None if negative is None else by_picture(negative)
+    if negatives is not None and len(negatives) == 1:
+        negatives *= total
     counts = {"seeds": len(generators) or total, "noise": len(noise)}
-    counts["negative prompts"] = total if negative is None else negative.batch
+    counts["negative prompts"] = total if negatives is None else len(negatives)
     for name, count in counts.items():
         if count != total:
             raise ShapeError(f"got {count} {name} for {total} prompts; wanted one for each picture")
+    lengths = [length_of(prompt) for prompt in prompts]
+    if negatives is not None and [length_of(other) for other in negatives] != lengths:
+        raise ShapeError(
+            "got negative prompts of other lengths, in tokens, than their prompts; wanted the same: encode "
+            "them in one call of base.encode_prompts"
+        )
     planned = Sampler(sampler, base.scheduler_config, steps, strength).count
-    placed = [_placed_on(base, control, noise.shape) for control in controls]
-    useful = [control for control in placed if _has_effect(control, planned)]
-    together = _Together(base, context, negative, useful, guidance_scale)
-    chunks = list(_chunks(total, total if batch is None else batch))
+    useful = placed(base, controls, noise.shape, planned, guidance_scale)
+    together = _Together(base, prompts, negatives, useful, guidance_scale, guidance_rescale)
+    chunks = list(_chunks(lengths, total if batch is None else batch))
     done: list[Tensor] = []
     for number, rows in enumerate(chunks):
         walker = Sampler(sampler, base.scheduler_config, steps, strength)
@@ -89,6 +111,8 @@ def sample_latents(
         latents = walker.first(first_noise, origin)
         for step, moved in walker.walk(denoiser, latents, generators[rows], keep):
             latents = moved
+            if preview is not None and walker.estimate is not None:
+                preview(walker.estimate)
             if progress is not None:
                 progress(number * planned + step.index + 1, len(chunks) * planned, latents)
         done.append(latents)
@@ -101,14 +125,16 @@ class _Together:
     def __init__(
         self,
         base: Base,
-        context: Context,
-        negative: Context | None,
+        context: Sequence[Context],
+        negative: Sequence[Context] | None,
         controls: Sequence[Control],
         scale: float,
+        rescale: float = 0.0,
     ) -> None:
         self._base, self._context, self._negative, self._scale = base, context, negative, scale
+        self._rescale = rescale
         self._controls = controls
-        self._shared = [c.net.embed(_image(c)) if len(_image(c)) == 1 else None for c in controls]
+        self._shared = [c.net.embed(image_of(c)) if len(image_of(c)) == 1 else None for c in controls]
 
     def denoiser(self, rows: slice) -> Denoiser:
         """Give the denoiser for these rows of the whole batch."""
@@ -117,16 +143,17 @@ class _Together:
             Steering(
                 control,
                 slice(0, count),
-                control.net.embed(_image(control)[rows]) if hint is None else hint,
-                None if control.mask is None else _rows(_mask(control), rows),
+                control.net.embed(image_of(control)[rows]) if hint is None else hint,
+                None if (mask := mask_of(control)) is None else _rows(mask, rows),
             )
             for control, hint in zip(self._controls, self._shared, strict=True)
         ]
-        prompted = ControlledDenoiser(self._base, self._context[rows], tuple(steerings))
+        prompted = ControlledDenoiser(self._base, Context.cat(self._context[rows]), tuple(steerings))
         if self._negative is None or self._scale == 1.0:
             return prompted
         both = tuple(s for s in steerings if not s.control.conditional_only)
-        return guide(prompted, ControlledDenoiser(self._base, self._negative[rows], both), self._scale)
+        unguided = ControlledDenoiser(self._base, Context.cat(self._negative[rows]), both)
+        return guide(prompted, unguided, self._scale, self._rescale)
 
 
 def _first_noise(
@@ -152,72 +179,22 @@ def _first_noise(
 
 def _own_size(base: Base, controls: Sequence[Control]) -> tuple[int, int]:
     if controls:
-        height, width = _image(controls[0]).shape[-2:]
+        height, width = image_of(controls[0]).shape[-2:]
         return int(width), int(height)
     return base.sample_size, base.sample_size
-
-
-def _has_effect(control: Control, steps: int) -> bool:
-    reason = control.effect(steps)
-    if reason is not None:
-        log.warning("a control has no effect: %s", reason)
-    return reason is None
-
-
-def _placed_on(base: Base, control: Control, latents: torch.Size) -> Control:
-    """Bring the control's tensors to its network, and see that the network fits the base."""
-    wanted = [tap.channels for tap in base.backbone.taps(base.network)]
-    got = [tap.channels for tap in control.net.taps]
-    if got != wanted:
-        raise ShapeError(
-            f"got a ControlNet with residuals of channels {got}; the base {base.name!r} wants {wanted}: "
-            "give one that was made from a base of the same architecture"
-        )
-    own = next(control.net.parameters())
-    if own.device != base.device:
-        raise SettingError(
-            f"got a ControlNet on {own.device} with a base on {base.device}; wanted both on one device: "
-            f"net.to({str(base.device)!r})"
-        )
-    image, mask = _image(control).to(own), None if control.mask is None else _mask(control).to(own)
-    total, _, height, width = latents
-    if len(image) not in (1, total) or (mask is not None and len(mask) not in (1, total)):
-        raise ShapeError(
-            f"got {len(image)} control images and {0 if mask is None else len(mask)} masks for {total} "
-            "pictures; wanted one for all, or one for each"
-        )
-    wanted = (height * control.net.settings.stride, width * control.net.settings.stride)
-    if tuple(image.shape[-2:]) != wanted:
-        raise ShapeError(
-            f"got a control image {tuple(image.shape)}; wanted (B, C, H, W) of {wanted[0]}×{wanted[1]} "
-            "pixels for these latents: resize it"
-        )
-    low, high = float(image.min()), float(image.max())
-    if low < -1 or high > 1:  # -1 marks what is to be painted anew (inpainting ControlNets)
-        raise DataError(f"got a control image with values from {low:g} to {high:g}; wanted them in [0, 1]")
-    return replace(control, image=image, mask=mask)
-
-
-def _image(control: Control) -> Tensor:
-    if not isinstance(control.image, Tensor):
-        raise SettingError(
-            f"got a control image of type {type(control.image).__name__}; wanted a tensor (B, C, H, W) in "
-            "[0, 1] here: `generate` takes pictures"
-        )
-    return control.image
-
-
-def _mask(control: Control) -> Tensor:
-    if not isinstance(control.mask, Tensor):
-        raise SettingError("got a control mask that is no tensor; wanted (B, 1, H, W) in [0, 1] here")
-    return control.mask
 
 
 def _rows(tensor: Tensor, rows: slice) -> Tensor:
     return tensor if len(tensor) == 1 else tensor[rows]
 
 
-def _chunks(total: int, size: int) -> Iterator[slice]:
+def _chunks(lengths: Sequence[int], size: int) -> Iterator[slice]:
+    """Divide pictures into batches, whose prompts have one length each."""
     if size < 1:
         raise SettingError(f"got batch {size}; wanted at least 1 picture at a time")
-    return (slice(low, min(low + size, total)) for low in range(0, total, size))
+    low = 0
+    for _, alike in groupby(lengths):
+        end = low + len(list(alike))
+        for start in range(low, end, size):
+            yield slice(start, min(start + size, end))
+        low = end
