@@ -1,0 +1,1 @@
+"""What `controlnet upscale` and `controlnet frames` do once their options are read."""
