@@ -20,7 +20,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from controlnet.backbones import Base, load_base
-    from controlnet.checkpoints import convert, load_controlnet, save_controlnet
+    from controlnet.checkpoints import (
+        add_embedding,
+        add_lora,
+        convert,
+        load_controlnet,
+        save_controlnet,
+    )
     from controlnet.conditions import annotate, condition, conditions
     from controlnet.core.block import ControlledBlock
     from controlnet.core.context import Context
@@ -40,12 +46,29 @@ if TYPE_CHECKING:
         TrainingStopped,
         UnknownName,
     )
-    from controlnet.sampling import Control, generate
+    from controlnet.sampling import (
+        Control,
+        extended,
+        feathered,
+        generate,
+        generate_frames,
+        hires,
+        inpaint_hint,
+        outpaint,
+        upscale,
+    )
+    from controlnet.sampling.repaint import inpaint
     from controlnet.training import TrainingPlan, train
 
 _HOMES = {
     "controlnet.backbones": ("Base", "load_base"),
-    "controlnet.checkpoints": ("convert", "load_controlnet", "save_controlnet"),
+    "controlnet.checkpoints": (
+        "add_embedding",
+        "add_lora",
+        "convert",
+        "load_controlnet",
+        "save_controlnet",
+    ),
     "controlnet.conditions": ("annotate", "condition"),
     "controlnet.core.block": ("ControlledBlock",),
     "controlnet.core.context": ("Context",),
@@ -65,7 +88,18 @@ _HOMES = {
         "TrainingStopped",
         "UnknownName",
     ),
-    "controlnet.sampling": ("Control", "generate"),
+    "controlnet.sampling": (
+        "Control",
+        "extended",
+        "feathered",
+        "generate",
+        "generate_frames",
+        "hires",
+        "inpaint_hint",
+        "outpaint",
+        "upscale",
+    ),
+    "controlnet.sampling.repaint": ("inpaint",),
     "controlnet.training": ("TrainingPlan", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -91,16 +125,26 @@ __all__ = [
     "TrainingPlan",
     "TrainingStopped",
     "UnknownName",
+    "add_embedding",
+    "add_lora",
     "annotate",
     "condition",
     "conditions",
     "convert",
     "denoise",
+    "extended",
+    "feathered",
     "generate",
+    "generate_frames",
+    "hires",
+    "inpaint",
+    "inpaint_hint",
     "load_base",
     "load_controlnet",
+    "outpaint",
     "save_controlnet",
     "train",
+    "upscale",
 ]
 
 

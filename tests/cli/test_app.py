@@ -18,6 +18,8 @@ from controlnet.cli._errors import guarded
 COMMANDS = (
     "demo",
     "sample",
+    "upscale",
+    "frames",
     "annotate",
     "gallery",
     "dataset",

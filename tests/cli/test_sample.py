@@ -5,60 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from controlnet.backbones import load_base
-from controlnet.checkpoints import load_controlnet, save_controlnet
+from controlnet.checkpoints import load_controlnet
 from controlnet.cli._controls import ControlText, read_control
 from controlnet.cli._png import grid, save_png
 from controlnet.cli.app import main
 from controlnet.conditions import annotate
-from controlnet.core.controlnet import ControlNet
+from controlnet.conditions._image import to_array
+from controlnet.core.origin import fingerprint
 from controlnet.errors import SettingError, UnknownName
 from controlnet.sampling import Control, generate
-from tests.helpers import tiny_base
+from controlnet.sampling.digest import Digests
+from tests.backbones.original import original, write_file, write_folder
+from tests.cli.sampling_place import made, opened, place, pngs, sample
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with base/ and net.safetensors, a ControlNet that changes the picture."""
-    folder = tmp_path_factory.mktemp("sample")
-    base = load_base(tiny_base(folder / "base"))
-    net = ControlNet.from_base(base)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in (*net.zeros.parameters(), *net.hint.parameters()):
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    save_controlnet(net, folder / "net.safetensors")
-    return folder
-
-
-@pytest.fixture
-def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder, but for links to the base and the ControlNet, a photo and a map."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("base", "net.safetensors"):
-        (tmp_path / name).symlink_to(made / name)
-    pixels = np.zeros((64, 128, 3), np.uint8)
-    pixels[16:48, 30:90] = 255
-    Image.fromarray(pixels).save("photo.png")
-    annotate("canny", Image.fromarray(pixels)).save("edges.png")
-    return tmp_path
-
-
-def sample(*options: str) -> int:
-    return main(["sample", "a red cube", "--base", "base", "--steps", "2", *options])
-
-
-def opened(path: str) -> Image.Image:
-    with Image.open(path) as image:
-        image.load()
-        return image
-
-
-def pngs(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.suffix != ".safetensors" and path.is_file()}
+__all__ = ["made", "place"]  # fixtures
 
 
 def test_a_picture_under_control(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,10 +41,10 @@ def test_a_picture_under_control(place: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.splitlines() == ["a.png", "seed 5"]
     told = json.loads(picture.info["controlnet"])
     assert (told["seed"], told["width"], told["height"], told["base"]) == (5, 128, 64, "base")
-    assert told["controls"] == [
-        {"net": "net", "image": "edges.png", "weight": 0.8, "start": 0.0, "end": 0.9, "mode": "prompt"}
-        | {"annotator": None}
-    ]
+    (control,) = told["controls"]
+    assert control.pop("net") == {"path": "net.safetensors", "hash": fingerprint(net)}
+    assert control.pop("image") == {"path": "edges.png", "hash": Digests().of(to_array("edges.png"))}
+    assert control == {"weight": 0.8, "end": 0.9, "mode": "prompt"}
     assert picture.info["parameters"].startswith(
         "a red cube\nNegative prompt: grey\nSteps: 2, Sampler: DPM++ 2M,"
     )
@@ -109,7 +72,7 @@ def test_several_pictures_are_numbered_and_each_knows_its_seed(place: Path) -> N
 
 def test_a_grid_is_one_picture(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sample("--count", "3", "--grid", "--seed", "8", "--out", "g.png") == 0
-    assert opened("g.png").size == (64, 64)
+    assert opened("g.png").size == (3 * 32 + 2 * 2, 32)
     assert capsys.readouterr().out.splitlines() == ["g.png", "seeds 8 to 10"]
 
 
@@ -137,6 +100,15 @@ def test_from_a_picture_and_a_mask(place: Path) -> None:
         (["--control", "net.safetensors=no.png"], "no picture at no.png"),
         (["--control", "net.safetensors=edges.png,wait=1"], "did you mean weight?"),
         (["--control", "net.safetensors=edges.png,weight=a"], "wanted a number"),
+        (["--control", "net.safetensors=edges.png,weight=0:1|.6:x"], "no keyframe"),
+        (["--control", "net.safetensors=edges.png,rule=webby"], "did you mean webui"),
+        (["--control", "net.safetensors=edges.png,taps=midle:0"], "did you mean middle"),
+        (["--guidance-rescale", "2"], "--guidance-rescale"),
+        (["--lora", "no.safetensors:1"], "no.safetensors"),
+        (["--lora", "no.safetensors:x"], "no number"),
+        (["--embedding", "no.pt"], "no.pt"),
+        (["--preview", "a.gif"], "wanted a .png"),
+        (["--prompts", "no.txt"], "a prompt, or --prompts"),
         (["--control", "net.safetensors=edges.png,start=.9,end=.1"], "start <= end"),
         (["--control", "net.safetensors=edges.png,mode=balance"], "did you mean balanced"),
         (["--control", "net.safetensors=edges.png", "--annotate", "cany"], "canny"),
@@ -172,7 +144,9 @@ def test_a_control_without_effect_is_told(place: Path, capsys: pytest.CaptureFix
     [
         ("canny=a.png", ControlText("canny", Path("a.png"))),
         ("a/b.safetensors=x,y.png", ControlText("a/b.safetensors", Path("x,y.png"))),
-        ("n=a.png, weight = 0.5 ,end=1e-1", ControlText("n", Path("a.png"), weight=0.5, end=0.1)),
+        ("n=a.png, weight = 0.5 ,end=1e-1", ControlText("n", Path("a.png"), weight="0.5", end=0.1)),
+        ("n=a.png,weight=0:1|0.6:0.2|ease", ControlText("n", Path("a.png"), weight="0:1|0.6:0.2|ease")),
+        ("n=a.png,rule=webui,taps=middle:2", ControlText("n", Path("a.png"), rule="webui", taps="middle:2")),
         ("n=a=b.png", ControlText("n", Path("a=b.png"))),
         (
             "n=a.png,mode=My prompt is more important,mask=m.png",
@@ -203,12 +177,25 @@ def test_png_keeps_any_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "size"), [(1, (4, 2)), (2, (8, 2)), (3, (8, 4)), (5, (12, 4)), (9, (12, 6))]
+    ("count", "columns", "rows"),
+    [(1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 2, 2), (6, 3, 2), (7, 4, 2), (9, 3, 3)],
 )
-def test_grid(count: int, size: tuple[int, int]) -> None:
-    pictures = [Image.new("RGB", (4, 2), (number, 0, 0)) for number in range(1, count + 1)]
+def test_grid(count: int, columns: int, rows: int) -> None:
+    pictures = [Image.new("RGB", (96, 96), (number, 0, 0)) for number in range(1, count + 1)]
     sheet = grid(pictures)
-    assert sheet.size == size
-    columns = size[0] // 4
+    assert sheet.size == (columns * 98 - 2, rows * 98 - 2)
     for number in range(count):
-        assert sheet.getpixel((number % columns * 4, number // columns * 2)) == (number + 1, 0, 0)
+        assert sheet.getpixel((number % columns * 98, number // columns * 98)) == (number + 1, 0, 0)
+    assert grid(pictures, columns=count).size == (count * 98 - 2, 96)
+
+
+def test_a_base_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    parts = write_folder(tmp_path / "folder", "sd1")
+    write_file(tmp_path / "model.safetensors", original(parts, "sd1"))
+    for base in ("model.safetensors", "folder"):
+        size = ["--width", "64", "--height", "64", "--steps", "1", "--seed", "5"]
+        assert main(["sample", "a cat", "--base", base, "--out", f"{base}.png", *size]) == 0
+    pictures = [np.asarray(opened(f"{base}.png"), int) for base in ("model.safetensors", "folder")]
+    # A mapped file's weights lie at other addresses, by which sums are rounded otherwise.
+    assert abs(pictures[0] - pictures[1]).max() <= 1 and pictures[0].std() > 5

@@ -11,7 +11,7 @@ from PIL import Image
 from controlnet.backbones import Base
 from controlnet.core.controlnet import ControlNet
 from controlnet.errors import DataError, SettingError, ShapeError, UnknownName
-from controlnet.sampling import Control, generate
+from controlnet.sampling import Control, Schedule, generate
 
 EDGES = Image.fromarray(
     (np.random.default_rng(0).random((64, 128, 1)) > 0.8).repeat(3, axis=2).astype(np.uint8) * 255
@@ -110,6 +110,24 @@ def test_the_rest_of_the_latents_is_kept_while_painting(base: Base) -> None:
 def test_an_image_without_effect_is_told(base: Base, caplog: pytest.LogCaptureFixture) -> None:
     generate(base, "x", image=PHOTO, steps=1)
     assert "strength" in caplog.text
+
+
+def test_a_negative_prompt_without_effect_is_told(base: Base, caplog: pytest.LogCaptureFixture) -> None:
+    generate(base, "x", steps=1, guidance_scale=1.0)
+    assert not caplog.records
+    generate(base, "x", negative_prompt="grey", steps=1, guidance_scale=1.0)
+    assert "negative prompt has no effect" in caplog.text
+
+
+def test_prompts_may_be_left_empty_under_control(base: Base, net: ControlNet) -> None:
+    """Guess mode, as a whole call; all settings of a control pass through."""
+    weight, mask = Schedule.parse("0:1|1:0.5|ease"), np.uint8(255) * np.eye(16, dtype=np.uint8)
+    settings: dict[str, Any] = {"weight": weight, "mode": "guess", "law": "diffusers", "rule": "webui"}
+    (guessed,) = generate(
+        base, "", [Control(net, EDGES, mask=mask, taps={"middle": 2.0}, **settings)], steps=3
+    )
+    (plain,) = generate(base, "", steps=3, width=128, height=64)
+    assert distance(guessed, plain) > 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""The text form of a control on the command line: NET=IMAGE[,weight=.8,start=0,end=1,mode=prompt]."""
+"""The text form of a control on the command line: NET=IMAGE[,weight=.8,start=0,end=1,mode=prompt …]."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,22 +10,30 @@ from controlnet.errors import SettingError, UnknownName
 from controlnet.nearest import quoted, unknown
 
 FORM: Final = "NET=IMAGE[,weight=.8,start=0,end=1,mode=balanced,mask=MASK]"
-NUMBERS: Final = ("weight", "start", "end")
-TEXTS: Final = ("mode", "mask")
+NUMBERS: Final = ("start", "end")
+TEXTS: Final = ("weight", "mode", "mask", "rule", "law", "taps")
 _OPTION: Final = re.compile(r"\s*(?P<key>\w+)\s*=\s*(?P<value>[^,]*?)\s*")
 
 
 @dataclass(frozen=True)
 class ControlText:
-    """One --control, read but not yet loaded; net is a name or a path, image a path."""
+    """One --control, read but not yet loaded; net is a name or a path, image a path.
+
+    weight, mode, rule, law and taps are text that the library reads. map: what an annotator made of the image
+    before, to be used again.
+    """
 
     net: str
     image: Path
-    weight: float = 1.0
+    weight: str = "1"
     start: float = 0.0
     end: float = 1.0
     mode: str = "balanced"
     mask: Path | None = None
+    rule: str | None = None
+    law: str | None = None
+    taps: str | None = None
+    map: Path | None = None
 
 
 def read_control(text: str) -> ControlText:
@@ -50,12 +59,28 @@ def read_control(text: str) -> ControlText:
     return ControlText(
         net.strip(),
         Path(image),
-        weight=_number(text, options, "weight", 1.0),
+        weight=options.get("weight", "1"),
         start=_number(text, options, "start", 0.0),
         end=_number(text, options, "end", 1.0),
         mode=options.get("mode", "balanced"),
         mask=Path(options["mask"]) if "mask" in options else None,
+        rule=options.get("rule"),
+        law=options.get("law"),
+        taps=options.get("taps"),
     )
+
+
+def paired(given: Sequence[str | None], controls: int) -> list[str | None]:
+    """Pair annotators with controls, in order; "none" leaves a picture as it is.
+
+    Raises SettingError where there are some, but not one for each.
+    """
+    if given and len(given) != controls:
+        raise SettingError(
+            f"got {len(given)} --annotate for {controls} --control; wanted one for each, in order: "
+            '"none" for a picture that is a map already'
+        )
+    return [None if text == "none" else text for text in given] or [None] * controls
 
 
 def _number(text: str, options: dict[str, str], key: str, default: float) -> float:

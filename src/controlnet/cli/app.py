@@ -15,11 +15,13 @@ from controlnet.cli import (
     convert,
     dataset,
     demo,
+    frames,
     gallery,
     info,
     sample,
     shapes,
     train,
+    upscale,
     weights,
 )
 from controlnet.cli._errors import guarded
@@ -78,7 +80,10 @@ def options(
     _logs.configure(verbose, quiet)
 
 
-for _command in (demo, sample, annotate, gallery, dataset, train, info, convert, weights, shapes):
+for _command in (
+    *(demo, sample, upscale, frames, annotate, gallery),
+    *(dataset, train, info, convert, weights, shapes),
+):
     _command.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`controlnet info`: what a checkpoint is, told without loading it."""
+"""`controlnet info`: what a checkpoint is, told without loading it; or how a picture was made."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,12 @@ Examples:
   controlnet info folder/            (a diffusers folder)
   controlnet info canny              (a ControlNet that comes with the package)
   controlnet info control.pth        (any known layout: docs/formats.md)
+  controlnet info model.ckpt         (a whole base in one file)
+  controlnet info out.png            (a picture: the settings that made it)
   controlnet info net.safetensors --json
 """
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +29,16 @@ def register(app: typer.Typer) -> None:
         source: Annotated[str, typer.Argument(metavar="FILE", help="File, folder or shipped name.")],
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     ) -> None:
-        """Say what a checkpoint is: format, size, settings, base, and how it was made."""
+        """Say what a checkpoint is and how it was made, or with which settings a picture was."""
+        if source.lower().endswith(PICTURES):
+            from controlnet.cli._again import rows
+
+            made = rows(Path(source))
+            if as_json:
+                typer.echo(json.dumps(dict(made), indent=2, ensure_ascii=False))
+            else:
+                _show(made)
+            return
         from controlnet.checkpoints import describe
         from controlnet.checkpoints.shipped import locate
 
@@ -33,10 +46,10 @@ def register(app: typer.Typer) -> None:
         if as_json:
             typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
         else:
-            _show(told)
+            _show(_rows(told))
 
 
-def _show(told: dict[str, Any]) -> None:
+def _show(rows: list[tuple[str, str]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -44,21 +57,19 @@ def _show(told: dict[str, Any]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _rows(told):
+    for name, value in rows:
         table.add_row(escape(name), escape(value))
     Console(soft_wrap=False).print(table)
 
 
 def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the lines of the table; the base's configuration, a page long, is left to --json."""
+    if told["format"] == "base":
+        return _rows_of_base(told)
     base = told["base"]
     name = base.get("name") or "not recorded"
     rows = [
-        ("file", Path(told["path"]).name),
-        ("format", f"{told['format']}: {told['title']}"),
-        ("size", f"{told['bytes'] / 2**20:.1f} MiB, {told['parameters']:,} parameters"),
-        ("precision", ", ".join(told["precision"])),
-        ("family", told["family"]),
+        *_general(told),
         ("trained", "yes" if told["trained"] else "no: every zero convolution is still zero"),
         *_health(told),
         ("backbone", told["backbone"]),
@@ -67,6 +78,26 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     rows += [(key, str(told[key])) for key in ("rank", "channel_order") if key in told]
     for part in ("settings", "metadata"):
         rows += [(key, value) for key, value in _flat(told[part])]
+    return rows
+
+
+def _general(told: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("file", Path(told["path"]).name),
+        ("format", f"{told['format']}: {told['title']}"),
+        ("size", f"{told['bytes'] / 2**20:.1f} MiB, {told['parameters']:,} parameters"),
+        ("precision", ", ".join(told["precision"])),
+        ("family", told["family"]),
+    ]
+
+
+def _rows_of_base(told: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [*_general(told), ("predicts", told["prediction_type"])]
+    for name, part in told["parts"].items():
+        what = f"{part['parameters']:,} parameters, {', '.join(part['precision'])}" if part else "missing"
+        rows.append((name, what))
+    if told["ema"]:
+        rows.append(("average", "of the weights is there, too: load_base(…, ema=True)"))
     return rows
 
 

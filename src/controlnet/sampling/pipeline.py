@@ -11,12 +11,12 @@ from torch import Tensor
 
 from controlnet.backbones import Base
 from controlnet.conditions._image import Picture
-from controlnet.core.backbone import Context
 from controlnet.errors import SettingError
 from controlnet.sampling.control import Control
 from controlnet.sampling.images import Size, picture_size, to_condition, to_mask, to_pictures, to_pixels
 from controlnet.sampling.inpaint import latent_mask, paste_back
-from controlnet.sampling.latents import Progress, sample_latents
+from controlnet.sampling.latents import Preview, Progress, sample_latents
+from controlnet.sampling.prompts import encode_pairs
 from controlnet.sampling.size import output_size, warn_if_far
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,15 @@ def generate(
     sampler: str = "dpm++2m",
     width: int | None = None,
     height: int | None = None,
-    image: Picture | None = None,
+    image: Picture | Tensor | None = None,
     mask: Picture | None = None,
     strength: float = 1.0,
     progress: Progress | None = None,
     batch: int = 1,
+    noise: Tensor | None = None,
+    guidance_rescale: float = 0.0,
+    preview: Preview | None = None,
+    clip_skip: int | None = None,
 ) -> list[Image]:
     """Make `count` pictures of each prompt under the controls, prompt by prompt.
 
@@ -49,32 +53,46 @@ def generate(
     tells; with `mask`, paint anew only what is white there and keep the rest of `image` exactly. progress:
     called after each step with the steps done, all steps, and the latents in work. batch: pictures that go
     through the networks together; more than 1 is faster on a GPU, at the price of differences near 1e-6.
+    guidance_rescale: in [0, 1]; takes back the glare of strong guidance (Lin et al. 2305.08891). preview:
+    called after each step with clean latents as they are to be expected by then.
+    For tasks that are built on this one, `image` may be clean latents (1, C, h, w) of the output's size, then
+    without a mask, and `noise` (B, C, h, w) the first noise in place of what the seeds would draw.
+
+    Prompts weigh words and may be long, see docs/prompts.md. clip_skip: the text encoder's layer that is
+    read, 1 being the last; None is the base's own.
 
     Raises SettingError, ShapeError (sizes, with the nearest that can be made), UnknownName, DataError
     (pictures).
     """
     prompts = _repeated(prompt, count)
     negatives = _negatives(negative_prompt, prompt, count)
-    pictures = [c.image for c in controls] + ([] if image is None else [image])
+    pictures = [c.image for c in controls] + ([] if image is None or isinstance(image, Tensor) else [image])
     size = output_size(base, width, height, [picture_size(p) for p in pictures[:1]])
     warn_if_far(base, size)
-    pixels, region = _given(base, image, mask, strength, size)
-    start = None if pixels is None else base.encode_pixels(pixels.to(base.device, base.dtype))
+    pixels, region = _given(image, mask, strength, size)
+    start = image if isinstance(image, Tensor) else None
+    if pixels is not None:
+        start = base.encode_pixels(pixels.to(base.device, base.dtype))
+    guided = negatives if guidance_scale != 1.0 else None
+    if guided is None and any(negatives):
+        log.warning("the negative prompt has no effect: guidance scale 1 leaves its pass out")
     latents = sample_latents(
         base,
-        _encode(base, prompts, size),
-        _encode(base, negatives, size) if guidance_scale != 1.0 else None,
+        *encode_pairs(base, prompts, guided, size, clip_skip),
         [_sized(control, size) for control in controls],
+        noise,
         seeds=range(seed, seed + len(prompts)),
         size=size,
         steps=steps,
         guidance_scale=guidance_scale,
+        guidance_rescale=guidance_rescale,
         sampler=sampler,
         start=start,
         repaint=None if region is None or start is None else latent_mask(region, start),
         strength=strength,
         batch=batch,
         progress=progress,
+        preview=preview,
     )
     decoded = [base.decode_latents(part.to(base.dtype)).float().cpu() for part in latents.split(1)]
     if pixels is not None and region is not None:
@@ -99,14 +117,8 @@ def _negatives(negative: str | Sequence[str], prompt: str | Sequence[str], count
     return [text for text in negatives for _ in range(count)]
 
 
-def _encode(base: Base, prompts: Sequence[str], size: Size) -> Context:
-    """Encode each text once and by itself: batches of other sizes would round differently."""
-    encoded = {text: base.encode_prompts([text], size=(size[1], size[0])) for text in dict.fromkeys(prompts)}
-    return Context.cat([encoded[text] for text in prompts])
-
-
 def _given(
-    base: Base, image: Picture | None, mask: Picture | None, strength: float, size: Size
+    image: Picture | Tensor | None, mask: Picture | None, strength: float, size: Size
 ) -> tuple[Tensor | None, Tensor | None]:
     """Turn the given picture and mask into pixels (1, 3, H, W) and region (1, 1, H, W)."""
     if image is None:
@@ -119,6 +131,10 @@ def _given(
         log.warning(
             "strength 1 begins from noise alone, so that the image has no effect; give a strength below 1"
         )
+    if isinstance(image, Tensor):
+        if mask is not None:
+            raise SettingError("got latents with a mask; wanted the picture, as its unmasked pixels are kept")
+        return None, None
     return to_pixels(image, size), None if mask is None else to_mask(mask, size)
 
 

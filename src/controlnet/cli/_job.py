@@ -1,0 +1,112 @@
+"""One call of `controlnet sample`: what is to be made, from what, and where it goes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controlnet.cli._controls import ControlText
+from controlnet.errors import DataError, SettingError
+
+
+@dataclass(frozen=True)
+class Added:
+    """A file that is added to the base: a LoRA with its weight, or an embedding with its word."""
+
+    path: Path
+    weight: float = 1.0
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """The options, checked as far as it goes without any network.
+
+    source: the picture whose settings are taken over; known: hashes of what it was made from, by name.
+    """
+
+    prompts: Sequence[str]
+    negative: str
+    base: str
+    controls: Sequence[ControlText]
+    annotators: Sequence[str | None]  # one for each control, or none at all
+    out: Path
+    seed: int
+    count: int
+    steps: int
+    guidance: float
+    guidance_rescale: float
+    clip_skip: int | None
+    sampler: str
+    width: int | None
+    height: int | None
+    image: Path | None
+    mask: Path | None
+    strength: float
+    grid: bool
+    device: str
+    loras: Sequence[Added] = ()
+    embeddings: Sequence[Added] = ()
+    preview: Path | None = None
+    source: Path | None = None
+    known: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def total(self) -> int:
+        """Number of pictures."""
+        return len(self.prompts) * self.count
+
+    def pictures(self) -> list[Path]:
+        """Name the files of the results: `out` itself, or numbered ones."""
+        if self.total == 1 or self.grid:
+            return [self.out]
+        digits = len(str(self.total))
+        numbers = range(1, self.total + 1)
+        return [self.out.with_name(f"{self.out.stem}-{number:0{digits}}.png") for number in numbers]
+
+    def maps(self) -> dict[int, Path]:
+        """Name the files of the maps that are to be made, by the number of their control."""
+        wanted = [number for number, annotator in enumerate(self.annotators) if annotator is not None]
+        several = len(self.controls) > 1
+        return {n: self.out.with_name(f"{self.out.stem}.map{f'-{n + 1}' * several}.png") for n in wanted}
+
+    def check_places(self) -> None:
+        """Raise SettingError where a result could not be written, or would replace a picture that is read."""
+        if self.out.suffix.lower() != ".png" or self.out.is_dir():
+            raise SettingError(f"got --out {self.out}; wanted a .png file, since that carries the settings")
+        if self.preview is not None and self.preview.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+            raise SettingError(f"got --preview {self.preview}; wanted a .png, .jpg or .webp file")
+        read = [path for c in self.controls for path in (c.image, c.mask, c.map)]
+        own = {path.resolve() for path in (*read, self.image, self.mask, self.source) if path is not None}
+        written = [*self.pictures(), *self.maps().values(), *([self.preview] if self.preview else [])]
+        for path in written:
+            if path.resolve() in own:
+                raise SettingError(f"the result would replace {path}, which is read; choose another --out")
+
+
+def read_prompts(path: Path) -> list[str]:
+    """Read one prompt a line; empty lines and those that begin with # are left out. DataError for none."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the prompts in {path} ({error}); wanted UTF-8 text") from error
+    prompts = [line for line in lines if line and not line.startswith("#")]
+    if not prompts:
+        raise DataError(f"{path} holds no prompt; wanted one a line")
+    return prompts
+
+
+def read_lora(text: str) -> Added:
+    """Read FILE[:WEIGHT]; SettingError for a weight that is no number, where there is no such file."""
+    path, colon, weight = text.rpartition(":")
+    if not colon or Path(text).exists():
+        return Added(Path(text))
+    try:
+        return Added(Path(path), weight=float(weight))
+    except ValueError as error:
+        raise SettingError(f"--lora {text}: {weight!r} is no number; wanted FILE[:WEIGHT]") from error
+
+
+def read_embedding(text: str) -> Added:
+    """Read FILE[:TOKEN]."""
+    path, colon, token = text.rpartition(":")
+    return Added(Path(text)) if not colon or Path(text).exists() else Added(Path(path), token=token)

@@ -1,0 +1,81 @@
+"""`controlnet upscale`: a larger picture that carries its settings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from controlnet.backbones import load_base
+from controlnet.checkpoints import load_controlnet, save_controlnet
+from controlnet.cli.app import main
+from controlnet.conditions import annotate
+from controlnet.core.controlnet import ControlNet
+from controlnet.sampling import Control
+from controlnet.sampling import upscale as enlarge
+from tests.helpers import tiny_base
+from tests.sampling.conftest import awake
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("upscale")
+    net = awake(ControlNet.from_base(load_base(tiny_base(folder / "base"))), 3)
+    save_controlnet(net, folder / "net.safetensors")
+    return folder
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("base", "net.safetensors"):
+        (tmp_path / name).symlink_to(made / name)
+    pixels = np.zeros((32, 40, 3), np.uint8)
+    pixels[8:24, 10:30] = 255
+    Image.fromarray(pixels).save("small.png")
+    return tmp_path
+
+
+def upscale(*options: str) -> int:
+    return main(["upscale", "small.png", "a red cube", "--base", "base", "--steps", "2", *options])
+
+
+def test_a_larger_picture_with_its_map_and_settings(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--control", "net.safetensors=small.png,weight=.5", "--annotate", "canny", "--overlap", "8")
+    assert upscale(*options, "--seed", "5", "--strength", ".5", "--out", "large.png") == 0
+    assert capsys.readouterr().out.splitlines() == ["large.map.png", "large.png", "seed 5"]
+    with Image.open("small.png") as small:
+        edges = annotate("canny", np.asarray(small.resize((80, 64), Image.Resampling.NEAREST)))
+    with Image.open("large.map.png") as image:
+        assert image.size == (80, 64) and np.asarray(image).any() == edges.any()
+        edges = np.asarray(image)
+    base = load_base("base")
+    control = Control(load_controlnet("net.safetensors", base), edges, weight=0.5)
+    wanted = enlarge(base, "a red cube", "small.png", [control], strength=0.5, overlap=8, seed=5, steps=2)
+    with Image.open("large.png") as image:
+        assert np.array_equal(np.asarray(image), np.asarray(wanted))
+        assert "Size: 80x64" in image.info["parameters"] and "Seed: 5," in image.info["parameters"]
+        assert json.loads(image.info["upscale"])["scale"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--out", "small.png"], "choose another --out"),
+        (["--out", "large.jpg"], "wanted a .png"),
+        (["--tile", "33"], "multiples of 8"),
+        (["--upscaler", "nearest"], "lanczos"),
+        (["--scale", "100000"], "pixels a side"),
+        (["--control", "net.safetensors=no.png"], "no picture at no.png"),
+        (["--annotate", "canny"], "1 --annotate for 0 --control"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    place: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    before = {path.name for path in place.iterdir()}
+    assert upscale(*options) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and says in error
+    assert {path.name for path in place.iterdir()} == before
