@@ -6,10 +6,10 @@ import torch
 import controlnet as cn
 from controlnet.backbones.unet import UNet
 from controlnet.checkpoints import describe, load_controlnet, save_controlnet
-from controlnet.checkpoints import shard as shards
 from controlnet.checkpoints.io import look, write_pieces
-from controlnet.checkpoints.piece import Piece
 from controlnet.errors import CheckpointError, SettingError, UnknownName
+from controlnet.tensorfiles import shard as shards
+from controlnet.tensorfiles.piece import Piece
 from tests.checkpoints.nets import residuals, same, trained
 
 

@@ -4,8 +4,9 @@ from math import prod
 
 import pytest
 
+from controlnet.backbones._sizes import configuration, family
 from controlnet.backbones.unet import UNet
-from controlnet.checkpoints.infer import configuration, family, hint_settings
+from controlnet.checkpoints.infer import hint_settings
 from controlnet.checkpoints.keys import Structure, renamed, to_diffusers, to_ldm
 from controlnet.core.controlnet import ControlNet
 from controlnet.errors import CheckpointError

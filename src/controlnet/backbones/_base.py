@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Self, final
+from typing import Any, Final, Self, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from controlnet.backbones import _latents, _text
+from controlnet.backbones import _latents, _text, _words
 from controlnet.core.backbone import Backbone, Context, backbone_of
 from controlnet.core.block import lock
 from controlnet.core.objective import Objective
 from controlnet.core.origin import fingerprint
 from controlnet.errors import CheckpointError
 
-_PREDICTIONS = ("epsilon", "v_prediction")
+PREDICTIONS: Final = ("epsilon", "v_prediction")
 
 
 @final
@@ -43,6 +43,7 @@ class Base:
         self.text_encoders = tuple(lock(encoder) for encoder in text_encoders)
         self.tokenizers = tuple(tokenizers)
         self.scheduler_config = dict(scheduler_config)
+        self.words: dict[str, tuple[Tensor, ...]] = {}  # added to the prompts' language, see add_word
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.network.parameters()) / 1e6
@@ -85,24 +86,48 @@ class Base:
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
         kind = self.scheduler_config.get("prediction_type", "epsilon")
-        if kind not in _PREDICTIONS:
+        if kind not in PREDICTIONS:
             raise CheckpointError(
-                f"base {self.name!r} has prediction_type {kind!r}; wanted {' or '.join(_PREDICTIONS)}: "
+                f"base {self.name!r} has prediction_type {kind!r}; wanted {' or '.join(PREDICTIONS)}: "
                 "mend its scheduler_config.json or use another base"
             )
         schedule: Any = DDPMScheduler.from_config(self.scheduler_config)
         return Objective(schedule.alphas_cumprod, kind)
 
     @torch.no_grad()
-    def encode_prompts(self, prompts: str | Sequence[str], size: tuple[int, int] | None = None) -> Context:
-        """Return the context of one prompt or of some; size (H, W) in pixels matters to SDXL alone."""
+    def encode_prompts(
+        self,
+        prompts: str | Sequence[str],
+        size: tuple[int, int] | None = None,
+        clip_skip: int | None = None,
+        literal: bool = False,
+    ) -> Context:
+        """Return the context of one prompt or of some; size (H, W) in pixels matters to SDXL alone.
+
+        Prompts may weigh words, (so:1.2), and be of any length: what exceeds one chunk of the text encoder
+        (75 tokens in Stable Diffusion) goes into further ones (docs/prompts.md). clip_skip: the layer of the
+        text encoder that is read, 1 being the last; None is the base's own, 1, and 2 for SDXL. literal: take
+        the texts as they stand and cut them after one chunk, with a warning, as training does with captions.
+        Raises SettingError for a layer that is not there.
+        """
         prompts = [prompts] if isinstance(prompts, str) else prompts
         wants_size = getattr(self.network.config, "addition_embed_type", None) == "text_time"
-        tokens, pooled = _text.encode_prompts(prompts, self.tokenizers, self.text_encoders, wants_size)
+        parts = (prompts, self.tokenizers, self.text_encoders, wants_size, clip_skip)
+        tokens, pooled = (
+            _text.encode_captions(*parts) if literal else _text.encode_prompts(*parts, self.words)
+        )
         height, width = size or (self.sample_size, self.sample_size)
         sizes = [[height, width, 0, 0, height, width]] * len(prompts)
         time_ids = torch.tensor(sizes, dtype=torch.float32) if wants_size else None
         return Context(tokens, pooled, time_ids).to(self.device, self.dtype)
+
+    def add_word(self, word: str, vectors: Sequence[Float[Tensor, "N D"]]) -> None:
+        """Let a word of prompts stand for N vectors, one tensor for each text encoder (textual inversion).
+
+        The text encoders stay as they are. Raises SettingError for a word that no prompt could hold, and
+        ShapeError for vectors that do not fit the encoders.
+        """
+        self.words |= _words.checked_word(word, vectors, self.tokenizers, self.text_encoders)
 
     @torch.no_grad()
     def posterior(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -16,6 +16,11 @@ from controlnet.backbones._base import Base
 from controlnet.backbones._imports import collector_paused
 from controlnet.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from controlnet.backbones._replace import Replaced
+
+INDEX: Final = "model_index.json"
+_CONFIG: Final = "config.json"
 # What a folder may name; nothing else is ever imported on its word.
 _HOMES = {
     "UNet2DConditionModel": "diffusers.models.unets.unet_2d_condition",
@@ -28,28 +33,54 @@ _HOMES = {
 }
 
 
-def read_base(folder: Path, name: str, dtype: torch.dtype) -> Base:
+def read_base(folder: Path, name: str, dtype: torch.dtype, replaced: Replaced) -> Base:
     """Read network, VAE, text encoders, tokenizers and scheduler settings, weights from safetensors only.
 
     Raises CheckpointError, which names the part, where one is missing, broken, of an unknown class, or not
     complete.
     """
-    index = _read_json(folder / "model_index.json")
+    index = _read_json(folder / INDEX)
     suffixes = [suffix for suffix in ("", "_2") if index.get(f"text_encoder{suffix}", [None])[-1]]
     return Base(
         name=name,
         network=_model(folder, "unet", index, dtype),
-        vae=_model(folder, "vae", index, dtype),
-        text_encoders=[_model(folder, f"text_encoder{suffix}", index, dtype) for suffix in suffixes],
+        vae=replaced.vae(lambda: _read_json(folder / "vae" / _CONFIG)) or _model(folder, "vae", index, dtype),
+        text_encoders=[
+            replaced.text(slot, lambda part=f"text_encoder{suffix}": _text_settings(folder, part, index))
+            or _model(folder, f"text_encoder{suffix}", index, dtype)
+            for slot, suffix in enumerate(suffixes)
+        ],
         tokenizers=[_tokenizer(folder, f"tokenizer{suffix}", index) for suffix in suffixes],
         scheduler_config=_read_json(folder / "scheduler" / "scheduler_config.json"),
     )
 
 
+def read_part(folder: Path, part: str, dtype: torch.dtype) -> Any:
+    """Read one model of a pipeline's folder, such as "vae"; CheckpointError as for the whole."""
+    return _model(folder, part, _read_json(folder / INDEX), dtype)
+
+
+def read_model(path: Path, dtype: torch.dtype) -> Any:
+    """Read a model's own folder, whose config.json names its class; CheckpointError as for the whole."""
+    config = _read_json(path / _CONFIG)
+    name = config.get("_class_name") or (config.get("architectures") or [None])[0]
+    return _load(path, _kind(name, f"{path / _CONFIG} names"), dtype)
+
+
+def _text_settings(folder: Path, part: str, index: dict[str, Any]) -> dict[str, Any]:
+    """Return what the tensors of another text encoder will not tell, from the folder's own."""
+    config = _read_json(folder / part / _CONFIG)
+    kept = {key: config[key] for key in ("hidden_act", "num_attention_heads") if key in config}
+    layers = config.get("num_hidden_layers")
+    return {"hidden_act": "quick_gelu", **kept, "class": index[part][-1], "most_layers": layers}
+
+
 def _model(folder: Path, part: str, index: dict[str, Any], dtype: torch.dtype) -> Any:
-    kind = _class(folder, part, index)
+    return _load(folder / part, _class(folder, part, index), dtype)
+
+
+def _load(path: Path, kind: Any, dtype: torch.dtype) -> Any:
     of_diffusers = kind.__module__.startswith("diffusers.")
-    path = folder / part
     stem = "diffusion_pytorch_model" if of_diffusers else "model"
     full = any(path.glob(f"{stem}.safetensors*")) or any(path.glob(f"{stem}-*.safetensors"))
     with _named(path), _quietly():
@@ -83,15 +114,19 @@ def _tokenizer(folder: Path, part: str, index: dict[str, Any]) -> Any:
 
 
 def _class(folder: Path, part: str, index: dict[str, Any]) -> Any:
-    name = (index.get(part) or [None, None])[-1]
-    if name not in _HOMES:
-        raise CheckpointError(
-            f"{folder}: model_index.json gives {part} the class {name}; wanted one of {', '.join(_HOMES)}: "
-            "Stable Diffusion 1.x, 2.x and XL are known"
-        )
+    kind = _kind((index.get(part) or [None, None])[-1], f"{folder}: {INDEX} gives {part}")
     if not (folder / part).is_dir():
         raise CheckpointError(
             f"{folder} has no folder {part}; wanted a complete diffusers pipeline: fetch it"
+        )
+    return kind
+
+
+def _kind(name: Any, says: str) -> Any:
+    if name not in _HOMES:
+        raise CheckpointError(
+            f"{says} the class {name}; wanted one of {', '.join(_HOMES)}: Stable Diffusion 1.x, 2.x and XL "
+            "are known"
         )
     with collector_paused():
         return getattr(import_module(_HOMES[name]), name)

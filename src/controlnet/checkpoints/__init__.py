@@ -1,4 +1,4 @@
-"""ControlNets on disk: `save_controlnet`, `load_controlnet`, `convert`, and `describe`."""
+"""ControlNets on disk, from `load_controlnet` to `convert`; LoRA and embeddings, added to a base."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from torch import nn
 from controlnet.checkpoints.about import describe, format_of
 from controlnet.checkpoints.base import base_weights
 from controlnet.checkpoints.conversion import convert
+from controlnet.checkpoints.embedding import add_embedding
 from controlnet.checkpoints.format import Writing
 from controlnet.checkpoints.io import look
+from controlnet.checkpoints.lora import add_lora
 from controlnet.checkpoints.rebuild import fit
 from controlnet.checkpoints.shipped import found
 from controlnet.checkpoints.stored import Stored
@@ -24,7 +26,7 @@ from controlnet.core.controlnet import ControlNet
 from controlnet.errors import CheckpointError
 from controlnet.registry import find
 
-__all__ = ["convert", "describe", "load_controlnet", "save_controlnet"]
+__all__ = ["add_embedding", "add_lora", "convert", "describe", "load_controlnet", "save_controlnet"]
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from controlnet.backbones._sizes import family
+from controlnet.checkpoints.about_base import describe_base, is_base
 from controlnet.checkpoints.foreign import foreign
 from controlnet.checkpoints.format import CheckpointFormat
 from controlnet.checkpoints.health import health
-from controlnet.checkpoints.infer import family
 from controlnet.checkpoints.io import Source, look
 from controlnet.errors import CheckpointError
 from controlnet.registry import find, name_of, names
@@ -21,8 +22,11 @@ def describe(path: str | Path) -> dict[str, Any]:
     format, title, family, size, precision, settings, base, metadata; and its health: "trained" is false while
     every zero convolution is still zero (such a net has no effect), "dead_taps" are those of a trained net
     that are still zero, "not_finite" the tensors with a NaN or an infinity. Tensors are read one at a time.
+    Of a whole base in one file: its family, parts, precision and kind of prediction, see `describe_base`.
     """
     source = look(path)
+    if is_base(source):
+        return describe_base(source)
     kind = format_of(source)
     told = kind.describe(source)
     return {

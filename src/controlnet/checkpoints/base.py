@@ -14,15 +14,15 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from controlnet.checkpoints.infer import configuration
+from controlnet.backbones._single_file.layout import UNET
+from controlnet.backbones._single_file.unet import encoder_pieces
+from controlnet.backbones._sizes import configuration
 from controlnet.checkpoints.io import CONFIG, Source, look
-from controlnet.checkpoints.keys import Structure, renamed, to_ldm
-from controlnet.checkpoints.piece import Piece, pieces
 from controlnet.core.backbone import Locked, resolve
 from controlnet.core.origin import Origin
 from controlnet.errors import CheckpointError
+from controlnet.tensorfiles.piece import Piece, pieces
 
-_LDM = "model.diffusion_model."
 _DECODER = ("output_blocks.", "out.", "up_blocks.", "conv_out.", "conv_norm_out.")
 
 
@@ -98,12 +98,10 @@ def _of_folder(source: Source, name: str) -> BaseWeights:
 
 def _of_file(source: Source, name: str) -> BaseWeights:
     """Take the U-Net out of a whole checkpoint, or a U-Net alone."""
-    inside = {key: piece for key, piece in source.pieces.items() if key.startswith(_LDM)}
-    found = {key.removeprefix(_LDM): piece for key, piece in (inside or source.pieces).items()}
-    found = _encoder(found)
+    inside = {key.removeprefix(UNET): piece for key, piece in source.pieces.items() if key.startswith(UNET)}
+    found = _encoder(inside or source.pieces)
     if any(key.startswith("input_blocks.") for key in found):
-        back = {ldm: ours for ours, ldm in to_ldm(Structure.of_ldm(found)).items()}
-        found = {new: found[old] for old, new in renamed(found, back).items()}
+        found = encoder_pieces(found)
     if "conv_in.weight" not in found:
         raise CheckpointError(
             f"{source.path} is no base that is known; wanted a Stable Diffusion U-Net in it"

@@ -15,14 +15,14 @@ from controlnet.checkpoints.about import format_of
 from controlnet.checkpoints.base import BaseWeights, base_weights
 from controlnet.checkpoints.format import Writing
 from controlnet.checkpoints.io import look
-from controlnet.checkpoints.piece import combined
-from controlnet.checkpoints.rebuild import differences
 from controlnet.checkpoints.shipped import found
 from controlnet.checkpoints.stored import Stored
 from controlnet.core.backbone import Locked
 from controlnet.errors import CheckpointError, UnknownName
 from controlnet.nearest import unknown
 from controlnet.registry import find, name_of
+from controlnet.tensorfiles.match import differences
+from controlnet.tensorfiles.piece import combined
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from controlnet.checkpoints.piece import Piece
+from controlnet.tensorfiles.piece import Piece
 
 # The zero convolutions of the taps, in all layouts.
 _ZERO: Final = re.compile(

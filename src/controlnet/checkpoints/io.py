@@ -12,10 +12,10 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor
 
-from controlnet.checkpoints.piece import Piece, piece
-from controlnet.checkpoints.shard import NAMES, open_shard
 from controlnet.errors import CheckpointError
 from controlnet.files import whole
+from controlnet.tensorfiles.piece import Piece, piece
+from controlnet.tensorfiles.shard import NAMES, open_shard
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "diffusion_pytorch_model.safetensors"

@@ -11,37 +11,25 @@
     zeros.skipn, zeros.middle   controlnet_down_blocks.n, …mid_block        zero_convs.n.0, middle_block_out.0
 
 n counts the residual layers and the downsamplers of all levels, from 1. A base in one file has the same names
-for its encoder, under "model.diffusion_model.".
+for its encoder, under "model.diffusion_model."; those of the copy's part stand in `backbones._ldm_names`.
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count
-from typing import Final, final
+from typing import final
 
+from controlnet.backbones._ldm_names import (
+    encoder_names,
+    indices,
+    layers_of_diffusers,
+    layers_of_ldm,
+    renamed,
+)
 from controlnet.core.controlnet import ControlNet
 
-_RESNET: Final = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
-_FIXED: Final = {
-    "conv_in": "input_blocks.0.0",
-    "time_embedding.linear_1": "time_embed.0",
-    "time_embedding.linear_2": "time_embed.2",
-    "add_embedding.linear_1": "label_emb.0.0",
-    "add_embedding.linear_2": "label_emb.0.2",
-    "mid_block.attentions.0": "middle_block.1",
-    "controlnet_mid_block": "middle_block_out.0",
-}
+__all__ = ["Structure", "renamed", "to_diffusers", "to_ldm"]
 
 
 @final
@@ -56,54 +44,22 @@ class Structure:
     def of_diffusers(cls, names: Iterable[str]) -> Structure:
         """Read it off names in diffusers' layout."""
         found = list(names)
-        levels = _indices(r"down_blocks\.(\d+)\.resnets\.(\d+)\.", found)
-        hints = _indices(r"controlnet_cond_embedding\.(conv_in|blocks\.\d+|conv_out)(\.)", found)
-        return cls(tuple(len(levels[level]) for level in sorted(levels, key=int)), len(hints))
+        hints = indices(r"controlnet_cond_embedding\.(conv_in|blocks\.\d+|conv_out)(\.)", found)
+        return cls(layers_of_diffusers(found), len(hints))
 
     @classmethod
     def of_ldm(cls, names: Iterable[str]) -> Structure:
-        """Read it off names in ldm's layout: a downsampler ends a level."""
+        """Read it off names in ldm's layout."""
         found = list(names)
-        blocks = _indices(r"input_blocks\.([1-9]\d*)\.(\d+\.op|\d+)\.", found)
-        layers = [0]
-        for number in sorted(blocks, key=int):
-            if "0.op" in blocks[number]:
-                layers.append(0)
-            else:
-                layers[-1] += 1
-        return cls(tuple(layers), len(_indices(r"input_hint_block\.(\d+)(\.)", found)))
+        return cls(layers_of_ldm(found), len(indices(r"input_hint_block\.(\d+)(\.)", found)))
 
 
 def to_ldm(structure: Structure) -> dict[str, str]:
     """Return the module of ldm's layout for each of diffusers'; no two share one."""
-    table = dict(_FIXED)
-    number = count(1)
-    for level, layers in enumerate(structure.layers):
-        for layer in range(layers):
-            block = next(number)
-            table |= _resnet(f"down_blocks.{level}.resnets.{layer}", f"input_blocks.{block}.0")
-            table[f"down_blocks.{level}.attentions.{layer}"] = f"input_blocks.{block}.1"
-        if level < len(structure.layers) - 1:
-            table[f"down_blocks.{level}.downsamplers.0.conv"] = f"input_blocks.{next(number)}.0.op"
-    table |= _resnet("mid_block.resnets.0", "middle_block.0") | _resnet(
-        "mid_block.resnets.1", "middle_block.2"
-    )
-    taps = next(number)
+    table = encoder_names(structure.layers) | {"controlnet_mid_block": "middle_block_out.0"}
+    taps = sum(structure.layers) + len(structure.layers)  # behind conv_in, each layer, each downsampler
     table |= {f"controlnet_down_blocks.{tap}": f"zero_convs.{tap}.0" for tap in range(taps)}
     return table | {name: f"input_hint_block.{k}" for k, name in _hints(structure.hints).items()}
-
-
-def renamed(names: Iterable[str], table: Mapping[str, str]) -> dict[str, str]:
-    """Return the new name of each, the longest known module in it replaced; what is not known stays away."""
-    found: dict[str, str] = {}
-    for name in names:
-        parts = name.split(".")
-        for length in range(len(parts) - 1, 0, -1):
-            module = ".".join(parts[:length])
-            if module in table:
-                found[name] = ".".join((table[module], *parts[length:]))
-                break
-    return found
 
 
 def to_diffusers(net: ControlNet) -> dict[str, str]:
@@ -129,16 +85,3 @@ def _hints(convolutions: int) -> dict[int, str]:
     inner = (f"blocks.{k}" for k in range(max(0, convolutions - 2)))
     names = ["conv_in", *inner, "conv_out"][: max(0, convolutions)]
     return {2 * k: f"controlnet_cond_embedding.{name}" for k, name in enumerate(names)}
-
-
-def _resnet(theirs: str, ldm: str) -> dict[str, str]:
-    return {f"{theirs}.{a}": f"{ldm}.{b}" for a, b in _RESNET.items()}
-
-
-def _indices(pattern: str, names: Sequence[str]) -> dict[str, set[str]]:
-    """Collect the second group of a pattern by its first, over the names that begin so."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for name in names:
-        if match := re.match(pattern, name):
-            found[match[1]].add(match[2])
-    return found

@@ -6,26 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
+from controlnet.backbones._single_file.layout import CONTROL, EMA, LEFTOVERS, TEXT, UNET, VAE
 from controlnet.checkpoints.io import Source
 from controlnet.checkpoints.keys import Structure, renamed, to_ldm
-from controlnet.checkpoints.piece import Piece
+from controlnet.tensorfiles.piece import Piece
 
-PREFIX: Final = "control_model."
+PREFIX: Final = CONTROL
 MARKERS: Final = ("difference", "lora_controlnet")
 _HINT: Final = "input_hint_block.0.weight"
-# What may stand beside the control in a whole checkpoint, or is left over from its training.
-_BESIDE: Final = (
-    *("model.diffusion_model.", "model_ema.", "first_stage_model.", "cond_stage_model.", "conditioner."),
-    *("cond_stage_model_sd.", "denoiser."),
-)
-_LEFT: Final = frozenset(
-    {
-        *("betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod", "logvar"),
-        *("sqrt_one_minus_alphas_cumprod", "log_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod"),
-        *("sqrt_recipm1_alphas_cumprod", "posterior_variance", "posterior_log_variance_clipped"),
-        *("posterior_mean_coef1", "posterior_mean_coef2", "lvlb_weights", "scale_factor", "global_step"),
-    }
-)
+# What may stand beside the control in a whole checkpoint.
+_BESIDE: Final = (*(UNET, EMA, VAE, TEXT, "conditioner.", "cond_stage_model_sd.", "denoiser."),)
 
 
 @final
@@ -53,7 +43,8 @@ def is_ldm(source: Source, markers: tuple[str, ...]) -> bool:
 def control_of(source: Source) -> Control:
     """Take the control out of a file, its names made diffusers'."""
     prefix = PREFIX if f"{PREFIX}{_HINT}" in source.pieces else ""
-    beside = {name for name in source.pieces if name in _LEFT or name in MARKERS or name.startswith(_BESIDE)}
+    known = LEFTOVERS.union(MARKERS)
+    beside = {name for name in source.pieces if name in known or name.startswith(_BESIDE)}
     own = [name for name in source.pieces if name not in beside and name.startswith(prefix)]
     table = to_ldm(Structure.of_ldm(name.removeprefix(prefix) for name in own))
     back = renamed((name.removeprefix(prefix) for name in own), {ldm: new for new, ldm in table.items()})

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from controlnet.checkpoints.base import BaseWeights
-from controlnet.checkpoints.piece import Piece, piece
 from controlnet.errors import CheckpointError, SettingError
+from controlnet.tensorfiles.piece import Piece, piece
 
 _EXTRA, _ROUNDS = 16, 4  # of the randomised decomposition: enough to leave the error at its least
 

@@ -12,16 +12,18 @@ from typing import Any
 
 import torch
 
+from controlnet.backbones._sizes import UNTOLD, configuration
 from controlnet.checkpoints.base import BaseWeights, untold
-from controlnet.checkpoints.infer import UNTOLD, configuration, hint_settings
+from controlnet.checkpoints.infer import hint_settings
 from controlnet.checkpoints.io import Source
 from controlnet.checkpoints.keys import Structure, renamed, to_diffusers, to_ldm
 from controlnet.checkpoints.note import metadata_of, origin_of, read_note
-from controlnet.checkpoints.piece import Piece, zeros
 from controlnet.checkpoints.rebuild import skeleton
-from controlnet.checkpoints.stored import Stored, matched
+from controlnet.checkpoints.stored import Stored
 from controlnet.core.controlnet import ControlNet, Origin
 from controlnet.errors import CheckpointError
+from controlnet.tensorfiles.match import matched
+from controlnet.tensorfiles.piece import Piece, zeros
 
 # What these layouts cannot say of a U-Net, and the value that they take for granted.
 _GRANTED: dict[str, Any] = {

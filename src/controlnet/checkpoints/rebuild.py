@@ -13,6 +13,7 @@ from controlnet.core.backbone import Backbone, Locked, resolve
 from controlnet.core.controlnet import ControlNet, ControlSettings, Origin
 from controlnet.errors import CheckpointError
 from controlnet.registry import find, names
+from controlnet.tensorfiles.match import differences
 
 _MOST_LAYERS: Final = 64  # of a level, or levels, or transformer blocks
 _MOST_CHANNELS: Final = 2**20
@@ -75,23 +76,6 @@ def fit(net: ControlNet, base: Locked | nn.Module, path: Path) -> nn.Module:
             "of the same architecture"
         )
     return network
-
-
-def differences(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> str:
-    """Say in a line which names are missing, unexpected, or of another size; empty where all agree."""
-    sizes = [
-        f"{k} {got[k]}, not {wanted[k]}" for k in sorted(wanted.keys() & got.keys()) if got[k] != wanted[k]
-    ]
-    kinds = {
-        "missing": sorted(wanted.keys() - got.keys()),
-        "unexpected": sorted(got.keys() - wanted.keys()),
-        "of another size": sizes,
-    }
-    return "; ".join(f"{len(found)} {kind} ({_few(found)})" for kind, found in kinds.items() if found)
-
-
-def _few(found: list[str], most: int = 4) -> str:
-    return ", ".join(found[:most]) + (", …" if len(found) > most else "")
 
 
 def _shapes(net: ControlNet) -> dict[str, tuple[int, ...]]:

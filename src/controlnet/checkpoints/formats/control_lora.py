@@ -19,7 +19,6 @@ from controlnet.checkpoints.io import Source, write_pieces
 from controlnet.checkpoints.ldm import control_of, is_ldm
 from controlnet.checkpoints.lowrank import Extraction, merged
 from controlnet.checkpoints.note import write_note
-from controlnet.checkpoints.piece import Piece, piece
 from controlnet.checkpoints.published import (
     assemble,
     describe_control,
@@ -30,6 +29,7 @@ from controlnet.checkpoints.published import (
 )
 from controlnet.checkpoints.stored import Stored
 from controlnet.errors import CheckpointError
+from controlnet.tensorfiles.piece import Piece, piece
 
 _MARKER = "lora_controlnet"
 

@@ -18,7 +18,6 @@ from controlnet.checkpoints.format import CheckpointFormat, Writing, wanted_base
 from controlnet.checkpoints.io import Source, write_pieces
 from controlnet.checkpoints.ldm import PREFIX, control_of, is_ldm
 from controlnet.checkpoints.note import write_note
-from controlnet.checkpoints.piece import Piece, combined, piece
 from controlnet.checkpoints.published import (
     assemble,
     describe_control,
@@ -28,6 +27,7 @@ from controlnet.checkpoints.published import (
     refuse_unusual,
 )
 from controlnet.checkpoints.stored import Stored
+from controlnet.tensorfiles.piece import Piece, combined, piece
 
 _MARKER = "difference"
 

@@ -15,9 +15,10 @@ from controlnet.checkpoints.keys import to_diffusers
 from controlnet.checkpoints.note import metadata_of, origin_of, read_note, write_note
 from controlnet.checkpoints.published import laid_out, refuse_unusual
 from controlnet.checkpoints.rebuild import skeleton
-from controlnet.checkpoints.stored import Stored, matched
+from controlnet.checkpoints.stored import Stored
 from controlnet.core.controlnet import ControlNet, Origin
 from controlnet.errors import CheckpointError
+from controlnet.tensorfiles.match import matched
 
 _CLASS = "ControlNetModel"
 

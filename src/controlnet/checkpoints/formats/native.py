@@ -15,9 +15,10 @@ from controlnet.checkpoints.format import CheckpointFormat, Writing, wanted_file
 from controlnet.checkpoints.io import Source, write_pieces
 from controlnet.checkpoints.note import KEY, metadata_of, read_note, write_note
 from controlnet.checkpoints.rebuild import skeleton
-from controlnet.checkpoints.stored import Stored, matched
+from controlnet.checkpoints.stored import Stored
 from controlnet.core.controlnet import Origin
 from controlnet.errors import CheckpointError
+from controlnet.tensorfiles.match import matched
 
 _PARTS = ("copy.", "hint.", "zeros.")
 

@@ -19,8 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from controlnet.checkpoints.piece import Piece
 from controlnet.errors import CheckpointError
+from controlnet.tensorfiles.piece import Piece
 
 DTYPES: Final[Mapping[str, torch.dtype]] = {
     "F64": torch.float64,
@@ -78,14 +78,7 @@ def open_shard(path: Path) -> Shard:
 
     Raises CheckpointError for one that is missing, cut short, foreign, or a pickle of more than tensors.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-    except OSError as error:
-        raise CheckpointError(f"there is no file {path}; wanted a weight file or a folder") from error
-    # A safetensors file begins with the length of its header, which may look like a pickle's first bytes.
-    pickled = head[8:] != b"{" and head.startswith((_ZIP, _PICKLE))
-    return _Torch(path) if pickled else _Safetensors(path)
+    return _Torch(path) if is_pickle(path) else _Safetensors(path)
 
 
 @final
@@ -121,24 +114,39 @@ class _Torch(Shard):
         return self._load().__getitem__
 
     def _load(self) -> dict[str, Tensor]:
-        with self.path.open("rb") as file:
-            mapped = file.read(4) == _ZIP and self.path.suffix != ".safetensors"
-            file.seek(0)
-            # By its name torch.load would take it for what its suffix says, and only by name it can map.
-            place = str(self.path) if mapped else file
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a damaged file; what matters raises
-                content: Any = torch.load(place, map_location="cpu", weights_only=True, mmap=mapped)
+        content = read_pickle(self.path)
         if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
             content = content["state_dict"]
         if not isinstance(content, Mapping):
             raise CheckpointError(
                 f"{self.path} holds a {type(content).__name__}; wanted tensors by name, or under state_dict"
             )
-        return {str(name): _plain(str(name), value, self.path) for name, value in content.items()}
+        return {str(name): plain(str(name), value, self.path) for name, value in content.items()}
 
 
-def _plain(name: str, value: Any, path: Path) -> Tensor:
+def is_pickle(path: Path) -> bool:
+    """Tell what torch.save wrote from safetensors; CheckpointError where there is no file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"there is no file {path}; wanted a weight file or a folder") from error
+    # A safetensors file begins with the length of its header, which may look like a pickle's first bytes.
+    return head[8:] != b"{" and head.startswith((_ZIP, _PICKLE))
+
+
+def read_pickle(path: Path) -> Any:
+    """Return what torch.save wrote, of tensors and plain containers; CheckpointError for anything else."""
+    with _reading(path), path.open("rb") as file, warnings.catch_warnings():
+        mapped = file.read(4) == _ZIP and path.suffix != ".safetensors"
+        file.seek(0)
+        # By its name torch.load would take it for what its suffix says, and only by name it can map.
+        place = str(path) if mapped else file
+        warnings.simplefilter("ignore")  # of a damaged file; what matters raises
+        return torch.load(place, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def plain(name: str, value: Any, path: Path) -> Tensor:
     """Take a dense tensor, or a plain number; CheckpointError for anything else."""
     if isinstance(value, _LEFTOVERS):
         return torch.tensor(float(value) if isinstance(value, int | float) else 0.0)
