@@ -122,11 +122,12 @@ def clip(encoder: Any, prefix: str) -> dict[str, Tensor]:
 def open_clip(encoder: Any, prefix: str, more: int = 0) -> dict[str, Tensor]:
     """Stack queries, keys and values; `more` layers follow that are not used."""
     state = {key.removeprefix("text_model."): t for key, t in encoder.state_dict().items()}
+    width = encoder.config.hidden_size
     found = {
         "token_embedding.weight": state["embeddings.token_embedding.weight"],
         "positional_embedding": state["embeddings.position_embedding.weight"],
         "logit_scale": torch.tensor(4.6),
-        "text_projection": state.get("text_projection.weight", torch.ones(2, 2)).T,
+        "text_projection": state.get("text_projection.weight", torch.ones(width, width)).T,
     }
     count = encoder.config.num_hidden_layers
     for kind in ("weight", "bias"):

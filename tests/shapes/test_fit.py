@@ -83,3 +83,9 @@ def test_the_rate_warms_up_and_falls() -> None:
     assert rates[:3] == pytest.approx([0.02 / 3, 0.04 / 3, 0.02])
     assert rates[3:] == sorted(rates[3:], reverse=True) and rates[3] == pytest.approx(0.02)
     assert SCHEDULE.rate(SCHEDULE.steps) == pytest.approx(SCHEDULE.floor * SCHEDULE.lr)
+
+
+def test_the_rate_begins_anew_at_a_restart() -> None:
+    once, twice = Schedule(steps=10, lr=1.0, warmup=2), Schedule(steps=20, lr=1.0, warmup=2, restarts=(10,))
+    first = [once.rate(step) for step in range(10)]
+    assert [twice.rate(step) for step in range(20)] == first + first

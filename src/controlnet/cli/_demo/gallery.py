@@ -49,7 +49,7 @@ def gallery(
             retold(view.scene, chance, things=False, place=True),
             retold(view.scene, chance, things=True, place=True),
         ]
-        control = Control(load_controlnet(name, base).eval(), condition)
+        control = Control(load_controlnet(name, base).eval(), condition, mode="unbalanced")
         pictures = [condition]
         for prompt in prompts:
             pictures += generate(base, prompt, [control], seed=seed, steps=steps, guidance_scale=4.0)

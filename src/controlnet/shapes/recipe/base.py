@@ -27,7 +27,7 @@ SCENES: Final = 16000
 BATCH: Final = 16
 DROPOUT: Final = 0.1  # of captions, for classifier-free guidance
 SHARPEST: Final = 6.0  # an error of the clean latents counts SNR + 1, as v-prediction has it, but no more
-SCHEDULE: Final = Schedule(steps=7000, lr=8e-4, warmup=200, ema=0.999)
+SCHEDULE: Final = Schedule(steps=12000, lr=8e-4, warmup=200, ema=0.999, restarts=(7000,))
 TOKENS: Final = 32
 
 

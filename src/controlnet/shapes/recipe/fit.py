@@ -32,12 +32,15 @@ class Schedule:
     floor: float = 0.02  # share of the peak at which the cosine ends
     save_every: int = 100
     seed: int = 0
+    restarts: tuple[int, ...] = ()  # steps at which warm-up and cosine begin anew (arXiv 1608.03983)
 
     def rate(self, step: int) -> float:
         """Give the learning rate of a step: linear warm-up, then a cosine down to the floor."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        begin = max((at for at in self.restarts if at <= step), default=0)
+        end = min((at for at in self.restarts if at > step), default=self.steps)
+        if step - begin < self.warmup:
+            return self.lr * (step - begin + 1) / self.warmup
+        progress = (step - begin - self.warmup) / max(1, end - begin - self.warmup)
         return self.lr * (self.floor + (1 - self.floor) * (1 + math.cos(math.pi * progress)) / 2)
 
 
