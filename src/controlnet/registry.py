@@ -43,6 +43,7 @@ _FAMILIES = {
         "condition",
         ("controlnet.conditions", "controlnet.shapes.conditions"),
     ),
+    "captioners": _Family("controlnet.captioners._base:Captioner", "captioner", ("controlnet.captioners",)),
     "backbones": _Family("controlnet.core.backbone:Backbone", "backbone", ("controlnet.backbones",)),
     "formats": _Family(
         "controlnet.checkpoints.format:CheckpointFormat",

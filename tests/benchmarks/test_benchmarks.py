@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as runner
-from benchmarks import loading, sampling, shapes_conditions, training_step
+from benchmarks import checkpoints, loading, sampling, shapes_conditions, training_step
 from benchmarks.frame import Figure, Report, about, in_turns, machine, ratio
 from controlnet.backbones import load_base
 from controlnet.core.controlnet import ControlNet
@@ -61,6 +61,28 @@ def test_a_cold_process_loads_the_base(folder: Path) -> None:
     found = loading.once(str(folder))
     assert 0 < found["warm"] < found["cold"]
     assert loading.help_page() > 0
+
+
+def test_a_controlnet_s_file_is_loaded_in_a_process_of_its_own(tmp_path: Path) -> None:
+    config = {"block_out_channels": [32, 32], "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"]}
+    size = checkpoints.write(tmp_path, config)
+    assert size > 100_000
+    assert checkpoints.once("ours", tmp_path).keys() == {"seconds", "processor", "bytes"}
+
+
+def test_loading_is_compared_turn_by_turn() -> None:
+    def run(seconds: float, peak: float) -> dict[str, float]:
+        return {"seconds": seconds, "processor": seconds, "bytes": peak}
+
+    turns = [
+        {"safetensors": run(k, 10), "ours": run(1.1 * k, 11), "diffusers": run(2.2 * k, 25)} for k in (1, 5)
+    ]
+    report = Report("checkpoints", "", checkpoints.figures(turns, 10))
+    found = values(report)
+    assert found["ours / safetensors, time"] == pytest.approx(1.1)
+    assert found["ours / diffusers, time"] == pytest.approx(0.5)
+    assert found["ours: peak memory / file"] == pytest.approx(1.1)
+    assert all(figure.holds is not False for figure in report.figures)
 
 
 def test_conditions_are_compared_with_the_true_maps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`controlnet dataset`: generate sets of the embedded worlds, and look a set over."""
+"""`controlnet dataset`: build sets of pictures, generate those of the embedded worlds, look a set over."""
 
 import os
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlnet.cli._dataset import building
 from controlnet.cli._progress import progress
 from controlnet.errors import DataError
 
@@ -23,6 +24,7 @@ Examples:
   controlnet dataset shapes --count 5000 --condition canny --out sets/canny
   controlnet dataset shapes --count 5000 --condition depth --out sets/depth    the renderer's own depth
   controlnet dataset circles --count 1000 --size 128 --out sets/circles
+  controlnet dataset build photos/ --condition canny --out sets/photos
   controlnet dataset check sets/canny                         what is in it, what cannot be used
 
 A set that was interrupted is continued by the same command.
@@ -41,6 +43,7 @@ def register(app: typer.Typer) -> None:
     )
     group.command("shapes")(shapes)
     group.command("circles")(circles)
+    group.command("build", epilog=building.EXAMPLES)(building.build)
     group.command("check")(check)
     app.add_typer(group)
 
@@ -82,7 +85,7 @@ def circles(
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="A folder with metadata.jsonl.")],
+    folder: Annotated[Path, typer.Argument(help="A folder with metadata.jsonl, or with shards (*.tar).")],
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Share of bad examples that is bearable.")
     ] = 0.05,
@@ -92,9 +95,11 @@ def check(
     from rich.console import Console
 
     from controlnet.data import check_dataset
-    from controlnet.data.manifest import lines
+    from controlnet.data.manifest import METADATA, lines
 
-    with progress("checking", sum(1 for _ in lines(folder)), "examples") as advance:
+    # How many a shard holds only reading it tells.
+    total = sum(1 for _ in lines(folder)) if (folder / METADATA).is_file() else None
+    with progress("checking", total, "examples") as advance:
         found = check_dataset(folder, decode=not quick, progress=lambda: advance(1))
     Console().print(_table(found))
     if problem := found.problem(max_bad):

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from controlnet.data.batch import Batch as Batch
     from controlnet.data.batch import Dataset as Dataset
     from controlnet.data.batch import Sample as Sample
+    from controlnet.data.buckets import Buckets as Buckets
     from controlnet.data.builder import generate as generate
     from controlnet.data.check import CheckReport as CheckReport
     from controlnet.data.check import check_dataset as check_dataset
@@ -27,6 +28,7 @@ _HOMES = {
     "batch": ("Batch", "Dataset", "Sample"),
     "builder": ("generate",),
     "check": ("CheckReport", "check_dataset"),
+    "buckets": ("Buckets",),
     "circles": ("Circles",),
     "example": ("BadExample", "Example"),
     "loader": ("Loader",),

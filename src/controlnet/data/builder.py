@@ -1,14 +1,6 @@
 """Generate a data set into a folder, by several processes, resumable at any example."""
 
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +8,7 @@ from typing import Any, TypeAlias
 
 from controlnet.data.manifest import DatasetWriter, save_pictures
 from controlnet.data.pictures import Pixels
-from controlnet.errors import DataError
+from controlnet.data.workers import in_order
 
 Draw: TypeAlias = Callable[[int], tuple[Pixels, Pixels | None, str]]
 Made: TypeAlias = tuple[int, dict[str, str], str]
@@ -38,7 +30,7 @@ def generate(
         todo = [index for index in range(count) if index not in done]
         finished = count - len(todo)
         yield finished
-        for index, names, caption in _in_order(partial(_make, folder, draw), todo, workers):
+        for index, names, caption in in_order(partial(_make, folder, draw), todo, workers):
             record = {**provenance, "index": index, "version": version("controlnet")}
             writer.append(index, names, caption, record)
             finished += 1
@@ -48,38 +40,3 @@ def generate(
 def _make(folder: Path, draw: Draw, index: int) -> Made:
     image, conditioning, caption = draw(index)
     return index, save_pictures(folder, index, image, conditioning), caption
-
-
-def _in_order(make: Callable[[int], Made], todo: Iterable[int], workers: int) -> Iterator[Made]:
-    if workers <= 1:
-        yield from map(make, todo)
-        return
-    context = multiprocessing.get_context("spawn")  # forking a process that has threads may hang
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    waiting: deque[Future[Made]] = deque()
-    try:
-        for index in todo:
-            waiting.append(pool.submit(make, index))
-            if len(waiting) >= 4 * workers:  # enough to keep all busy
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process died (out of memory?); run again with fewer workers to continue"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # Workers of a parent that was killed outright would wait for work for ever.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)

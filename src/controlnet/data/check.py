@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controlnet.data.example import BadExample
-from controlnet.data.manifest import lines, parse
+from controlnet.data.listing import listing
 from controlnet.data.pictures import check_headers, read_pair
 from controlnet.data.report import Report
 
@@ -43,10 +43,11 @@ def check_dataset(
     folder = Path(folder)
     found = CheckReport(Report(folder))
     seen: set[int] = set()
-    for number, _, line in lines(folder):
+    for _, example in listing(folder).scan():
         found.report.total += 1
         try:
-            example = parse(folder, line, number)
+            if isinstance(example, BadExample):
+                raise example
             stored = example.conditioning is not None
             size = check_headers(example, stored)
             conditioning = read_pair(example, stored)[1] if decode else None

@@ -45,25 +45,44 @@ def lines(folder: Path) -> Iterator[tuple[int, int, bytes]]:
 def parse(folder: Path, line: bytes, number: int) -> Example:
     """Read one line of the manifest; raises BadExample."""
     where = f"line {number}"
+    record = fields(line, where)
+    caption, provenance = told(record, where)
+    conditioning = record.get("conditioning")
+    return Example(
+        image=inside(folder, record["file_name"], where),
+        conditioning=inside(folder, conditioning, where) if conditioning else None,
+        caption=caption,
+        provenance=provenance,
+        mask=inside(folder, record["mask"], where) if record.get("mask") else None,
+    )
+
+
+def fields(line: bytes, where: str) -> dict[str, Any]:
+    """Read one line as far as it names a picture; raises BadExample."""
     try:
         record = json.loads(line)
     except ValueError as error:  # also not UTF-8
         raise BadExample("bad JSON", where) from error
     if not isinstance(record, dict) or not isinstance(record.get("file_name"), str):
         raise BadExample("no file_name", where)
-    caption, conditioning, provenance = (record.get(k) for k in ("caption", "conditioning", "provenance"))
-    if not isinstance(caption, str) or not caption.strip():
+    return record
+
+
+def told(record: Mapping[str, Any], where: str) -> tuple[str, Mapping[str, Any]]:
+    """Return caption and provenance of a line; raises BadExample where the caption is missing.
+
+    An empty caption is missing unless the provenance says that it is meant: caption_from "none".
+    """
+    caption, provenance = record.get("caption"), record.get("provenance")
+    provenance = provenance if isinstance(provenance, dict) else {}
+    meant = caption == "" and provenance.get("caption_from") == "none"
+    if not isinstance(caption, str) or not (caption.strip() or meant):
         raise BadExample("missing caption", where)
-    return Example(
-        image=_inside(folder, record["file_name"], where),
-        conditioning=_inside(folder, conditioning, where) if conditioning else None,
-        caption=caption,
-        provenance=provenance if isinstance(provenance, dict) else {},
-    )
+    return caption, provenance
 
 
-def _inside(folder: Path, name: Any, where: str) -> Path:
-    # A foreign manifest must not reach files outside its folder.
+def inside(folder: Path, name: Any, where: str) -> Path:
+    """Return a file that a manifest names; raises BadExample for one outside of its folder."""
     if not isinstance(name, str) or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise BadExample("path outside the folder", where)
     return folder / name
@@ -101,7 +120,7 @@ class DatasetWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = (self.folder / METADATA).open("a+b")
         try:
-            _lock(self._file, self.folder)
+            lock(self._file, self.folder)
             _mend_tail(self._file, self.folder)
             for part in self.folder.glob("*/.*.part.png"):  # left by a kill; nobody else writes here now
                 part.unlink()
@@ -179,7 +198,8 @@ def _index(example: Example, number: int) -> int:
     return int(example.provenance.get("index", number))
 
 
-def _lock(file: BinaryIO, folder: Path) -> None:
+def lock(file: BinaryIO, folder: Path) -> None:
+    """Lock a data set folder by one of its files until that is closed; raises DataError if another has it."""
     import fcntl  # the kernel frees the lock of a killed process
 
     try:

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -12,6 +13,7 @@ from PIL import ExifTags, Image
 
 from controlnet.conditions._image import to_array
 from controlnet.data.example import BadExample, Example
+from controlnet.data.shards import Member
 from controlnet.errors import DataError, ShapeError
 from controlnet.files import whole
 
@@ -37,17 +39,29 @@ def as_rgb(array: Pixels) -> Pixels:
     return array
 
 
-def read_rgb(path: Path) -> Pixels:
+def read_rgb(path: Path | Member) -> Pixels:
     """Decode a whole picture file as every other part does: (H, W, 3) uint8, upright, transparency on white.
 
     Raises DataError for a file that is no whole picture.
     """
-    return to_array(path)
+    if isinstance(path, Path):
+        return to_array(path)
+    with path.open() as file, Image.open(file) as image:
+        return to_array(image)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def decoded(data: bytes, where: str) -> Pixels:
+    """Decode a picture file that is in memory, as `read_rgb` does; raises BadExample."""
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return to_array(image)
+    except UNREADABLE as error:
+        raise BadExample("unreadable picture", where) from error
+
+
+def picture_size(path: Path | Member) -> tuple[int, int]:
     """Read height and width of the upright picture from the file's header alone."""
-    with Image.open(path) as image:
+    with path.open("rb") as file, Image.open(file) as image:
         width, height = image.size
         # Asking a PNG for its EXIF block would decode it whole; cameras write JPEG.
         turned = image.format in ("JPEG", "MPO") and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
@@ -80,7 +94,17 @@ def read_pair(example: Example, stored: bool = True) -> tuple[Pixels, Pixels | N
     return image, maps[0] if maps else None
 
 
-def _files(example: Example, stored: bool) -> list[Path]:
+def read_mask(example: Example, size: tuple[int, int]) -> Pixels | None:
+    """Decode the mask of an example, (H, W, 3) uint8, if it has one; raises BadExample unless of a size."""
+    if example.mask is None:
+        return None
+    mask = _try(read_rgb, example.mask)
+    if mask.shape[:2] != size:
+        raise _mismatch(example, [size, mask.shape[:2]], "mask")
+    return mask
+
+
+def _files(example: Example, stored: bool) -> list[Path | Member]:
     if not stored:
         return [example.image]
     if example.conditioning is None:
@@ -88,7 +112,7 @@ def _files(example: Example, stored: bool) -> list[Path]:
     return [example.image, example.conditioning]
 
 
-def _try(read: Callable[[Path], T], path: Path) -> T:
+def _try(read: Callable[[Path | Member], T], path: Path | Member) -> T:
     where = f"{path.parent.name}/{path.name}"
     if not path.is_file():
         raise BadExample("missing file", where)
@@ -98,8 +122,8 @@ def _try(read: Callable[[Path], T], path: Path) -> T:
         raise BadExample("unreadable picture", where) from error
 
 
-def _mismatch(example: Example, sizes: Sequence[tuple[int, ...]]) -> BadExample:
+def _mismatch(example: Example, sizes: Sequence[tuple[int, ...]], what: str = "map") -> BadExample:
     (height, width), (map_height, map_width) = sizes
     return BadExample(
-        "sizes differ", f"{example.image.name} {width}×{height}, its map {map_width}×{map_height}"
+        "sizes differ", f"{example.image.name} {width}×{height}, its {what} {map_width}×{map_height}"
     )

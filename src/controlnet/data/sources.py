@@ -10,10 +10,10 @@ import numpy as np
 
 from controlnet.data.batch import Dataset, Sample
 from controlnet.data.example import BadExample, Example
-from controlnet.data.manifest import METADATA, lines, parse
-from controlnet.data.pictures import Pixels, as_rgb, check_headers, read_pair
+from controlnet.data.listing import listing
+from controlnet.data.pictures import Pixels, as_rgb, check_headers, read_mask, read_pair
 from controlnet.data.report import Report
-from controlnet.data.transforms import Transform, to_condition, to_pixels
+from controlnet.data.transforms import Size, Transform, to_condition, to_mask, to_pixels
 from controlnet.errors import DataError, SettingError, ShapeError
 
 Annotator: TypeAlias = Callable[[Pixels], Pixels]
@@ -24,48 +24,54 @@ logger = logging.getLogger(__name__)
 
 @final
 class FolderDataset:
-    """A data set folder (see `manifest`), examples in the order of its lines, read when asked for.
+    """A data set folder (see `manifest`) or its shards (see `shards`), read when asked for, in their order.
 
-    Opening reads the manifest and, unless verify is off, the header of every picture. What cannot be used is
-    left out and counted in `report`; what only decoding shows (a picture cut short) raises BadExample from
-    `example` and is counted then, once. Memory: 16 bytes an example.
+    Opening reads the manifest, or the headers and lines in the shards, and, unless verify is off, the header
+    of every picture. What cannot be used is left out and counted in `report`; what only decoding shows (a
+    picture cut short) raises BadExample from `example` and is counted then, once. Memory: 16 bytes an
+    example.
 
     size, crop, flip: see Transform. annotator: computes the control map from the picture, (H, W, 3) uint8
     after the transform, in the place of stored ones. label_map: whether stored maps hold labels or edges and
     are resized by the nearest pixel; None asks each example's provenance["label_map"]. max_bad: the share of
-    bad examples, 0 … 1, above which opening and reading raise DataError.
+    bad examples, 0 … 1, above which opening and reading raise DataError. masks: read those of the column
+    "mask", for the loss.
     """
 
     def __init__(
         self,
         folder: str | Path,
-        size: int | tuple[int, int] | None = None,
+        size: Size = None,
         crop: Literal["center", "random"] = "center",
         flip: bool = False,
         annotator: Annotator | None = None,
         label_map: bool | None = None,
         max_bad: float = 0.05,
         verify: bool = True,
+        masks: bool = False,
     ) -> None:
         self.folder = Path(folder)
         self.transform = Transform(size, crop, flip)
         self.annotator = annotator
         self.label_map = label_map
         self.max_bad = max_bad
+        self.masks = masks
         self.report = Report(self.folder)
-        self._offsets, self._lines = array("q"), array("q")
+        self._addresses = array("q"), array("q")
         self._broken: dict[int, BadExample] = {}
-        for number, offset, line in lines(self.folder):
+        self._listing = listing(self.folder)
+        for address, example in self._listing.scan():
             self.report.total += 1
             try:
-                example = parse(self.folder, line, number)
+                if isinstance(example, BadExample):
+                    raise example
                 if verify:
                     check_headers(example, stored=annotator is None)
             except BadExample as bad:
                 self.report.add(bad)
             else:
-                self._offsets.append(offset)
-                self._lines.append(number)
+                for kept, number in zip(self._addresses, address, strict=True):
+                    kept.append(number)
         self.report.raise_above(max_bad)
         if self.report.bad:
             logger.warning(
@@ -80,14 +86,21 @@ class FolderDataset:
 
     def __len__(self) -> int:
         """Count the examples that passed the checks of opening."""
-        return len(self._offsets)
+        return len(self._addresses[0])
 
     def __getitem__(self, index: int) -> Example:
         """Give the record of example `index`: paths, caption, provenance."""
-        offset, number = self._offsets[index], self._lines[index]  # IndexError ends an iteration
-        with (self.folder / METADATA).open("rb") as file:
-            file.seek(offset)
-            return parse(self.folder, file.readline(), number)
+        first, second = (kept[index] for kept in self._addresses)  # IndexError ends an iteration
+        return self._listing.example((first, second))
+
+    @property
+    def shards(self) -> Sequence[int] | None:
+        """The number of each example's shard; None where pictures are files of their own."""
+        return self._addresses[0] if self._listing.sharded else None
+
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Read height and width of a picture, in pixels, from its header alone; raises BadExample."""
+        return check_headers(self[index], stored=False)
 
     def __iter__(self) -> Iterator[Example]:
         """Walk the records."""
@@ -100,6 +113,7 @@ class FolderDataset:
         record = self[index]
         try:
             image, conditioning = read_pair(record, stored=self.annotator is None)
+            mask = read_mask(record, image.shape[:2]) if self.masks else None
         except BadExample as bad:
             if self._broken.setdefault(index, bad) is bad:
                 logger.warning("%s: %s; the next good example takes its place", self.folder, bad)
@@ -109,7 +123,8 @@ class FolderDataset:
         nearest = self.label_map
         if nearest is None:
             nearest = bool(record.provenance.get("label_map", False))
-        return _sample((image, conditioning, record.caption), self.transform, rng, self.annotator, nearest)
+        item = image, conditioning, record.caption
+        return _sample(item, self.transform, rng, self.annotator, nearest, mask)
 
 
 @final
@@ -173,7 +188,12 @@ def hold_out(dataset: Dataset, count: int) -> tuple[Subset, Subset]:
 
 
 def _sample(
-    item: Item, transform: Transform, rng: np.random.Generator, annotator: Annotator | None, nearest: bool
+    item: Item,
+    transform: Transform,
+    rng: np.random.Generator,
+    annotator: Annotator | None,
+    nearest: bool,
+    mask: Pixels | None = None,
 ) -> Sample:
     image, conditioning, caption = item
     image = as_rgb(image)
@@ -190,7 +210,8 @@ def _sample(
         condition = place(as_rgb(conditioning), nearest)
     if condition.shape != pixels.shape:
         raise _unlike(condition, pixels)
-    return Sample(to_pixels(pixels), to_condition(condition), caption)
+    counts = None if mask is None else to_mask(place(mask))
+    return Sample(to_pixels(pixels), to_condition(condition), caption, counts)
 
 
 def _unlike(condition: Pixels, image: Pixels) -> ShapeError:

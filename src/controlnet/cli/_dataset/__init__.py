@@ -1,0 +1,1 @@
+"""Parts of `controlnet dataset`: building a set of pictures."""

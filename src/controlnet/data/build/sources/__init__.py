@@ -1,0 +1,1 @@
+"""Where pictures come from: a folder, one of our data sets, shards, the rows of a `datasets` data set."""
