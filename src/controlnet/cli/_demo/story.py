@@ -62,9 +62,10 @@ class Demo:
         edges = self.folder.data / "conditioning" / f"{number:08d}.png"
         scene = '"a purple sphere and a green cone on a snow floor under a sunset sky"'
         weights = self.folder.training / "controlnet.safetensors"
-        lines = [f"controlnet sample {scene} --control {weights}={edges} --out mine.png"]
+        how = f"{edges},mode=unbalanced --guidance 3"
+        lines = [f"controlnet sample {scene} --control {weights}={how} --out mine.png"]
         if "canny" in shipped():
-            lines.append(f"controlnet sample {scene} --control canny={edges} --out canny.png")
+            lines.append(f"controlnet sample {scene} --control canny={how} --out canny.png")
         return [
             *lines,
             "controlnet annotate canny photo.jpg --out map.png",
