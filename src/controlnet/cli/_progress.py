@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(what: str, total: int | None, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """Yield a function that moves the bar on by so many units, of a total if known; only terminals show it."""
+    """Yield a function that moves the bar on by so many units, of a total if known; drawn on terminals."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
