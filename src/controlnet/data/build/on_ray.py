@@ -31,9 +31,9 @@ def on_ray(
     Ray fails.
     """
     try:
-        import ray
-        import ray.data
-        from ray.exceptions import RayError
+        import ray  # pyright: ignore[reportMissingImports] # an extra
+        import ray.data  # pyright: ignore[reportMissingImports]
+        from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingExtra("building on Ray needs that library; pip install 'controlnet[ray]'") from error
     if not ray.is_initialized():

@@ -57,7 +57,7 @@ class Rows:
 @lru_cache(maxsize=1)  # once in a process
 def _opened(source: Rows) -> Any:
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports] # an extra
     except ImportError as error:
         raise MissingExtra(
             "reading a data set of `datasets` needs that library; pip install 'controlnet[datasets]'"
