@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Literal, Self, final
+from typing import Annotated, ClassVar, Literal, Self, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,16 @@ Family = Literal[
     "colour and layout",
     "embedded world",
     "other",
+]
+
+# Conditions that work at a resolution of their own declare this field anew, with their default.
+Resolution = Annotated[
+    int | None,
+    Field(
+        ge=64,
+        le=4096,
+        description="short side in pixels at which the detector works; None: the picture's own",
+    ),
 ]
 
 
@@ -57,12 +67,7 @@ class Condition(BaseModel, ABC):
     label_map: ClassVar[bool] = False
     """True where colours mean edges or classes: such a map is resized by nearest neighbour, never blended."""
 
-    resolution: int | None = Field(
-        default=None,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = None
 
     @classmethod
     def name(cls) -> str:
@@ -136,4 +141,4 @@ class Condition(BaseModel, ABC):
         return f"{self.name()}({settings})" if settings else self.name()
 
 
-__all__ = ["Condition", "Family", "Pixels", "to_array"]
+__all__ = ["Condition", "Family", "Pixels", "Resolution", "to_array"]

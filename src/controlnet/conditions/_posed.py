@@ -5,7 +5,7 @@ from typing import ClassVar, Self, final
 
 from pydantic import Field, model_validator
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._keypoints import Person, Pose
 from controlnet.conditions._pose import Shown, draw_pose
@@ -19,12 +19,7 @@ class Posed(Condition):
     family: ClassVar[Family] = "pose"
     label_map: ClassVar[bool] = True
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
 
     @abstractmethod
     def people(self, image: Pixels) -> tuple[Person, ...]:

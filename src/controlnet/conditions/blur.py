@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 
 _LARGEST_EXACT = 16.0  # σ up to which OpenCV is quick on bytes; on floats it is quick, and other by 2 at most
@@ -27,12 +27,7 @@ class Blur(Condition):
     licence: ClassVar[str] = "Apache-2.0 (OpenCV)"
     aliases: ClassVar[Mapping[str, str]] = {"blur_gaussian": "blur"}
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     sigma: float = Field(default=9.0, ge=0.01, le=64.0, description="width of the Gaussian (σ) in pixels")
 
     def detect(self, image: Pixels) -> Pixels:

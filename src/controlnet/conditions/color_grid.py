@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 
 
@@ -25,12 +25,7 @@ class ColorGrid(Condition):
     licence: ClassVar[str] = "Apache-2.0"
     aliases: ClassVar[Mapping[str, str]] = {"t2ia_color_grid": "color_grid", "color": "color_grid"}
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     square: int = Field(default=64, ge=2, le=512, description="side of a square in pixels")
 
     def detect(self, image: Pixels) -> Pixels:

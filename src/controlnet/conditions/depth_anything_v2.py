@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal, final
 
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._depth import ADVICE
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
@@ -54,12 +54,7 @@ class DepthAnythingV2(Condition):
         description="size of the network; of version 2 base and large are for non-commercial use only "
         "(CC-BY-NC-4.0), all others are Apache-2.0",
     )
-    resolution: int | None = Field(
-        default=518,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 518
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the depth of a picture whose sides are multiples of 14; a flat one is black."""

@@ -5,7 +5,7 @@ from typing import ClassVar, final
 import numpy as np
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._depth import ADVICE
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._maps import grey
@@ -43,12 +43,7 @@ class DepthLeres(Condition):
         ),
     )
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     remove_near: float = Field(
         default=0.0, ge=0.0, le=100.0, description="percent of the distances, from the nearest on, made white"
     )

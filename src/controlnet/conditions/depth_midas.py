@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, final
 
-from pydantic import Field
-
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._depth import MIDAS, MIDAS_PAPER
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
@@ -28,12 +26,7 @@ class DepthMidas(Condition):
     aliases: ClassVar[Mapping[str, str]] = {"depth": "depth_midas"}
     weights: ClassVar[tuple[Weights, ...]] = (MIDAS,)
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the depth of a picture whose sides are multiples of 32; a flat one is black."""

@@ -3,9 +3,8 @@
 from typing import ClassVar, final
 
 import cv2
-from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
 
@@ -33,12 +32,7 @@ class LineArtAnimeDenoise(Condition):
         ),
     )
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the lines of a picture whose sides are multiples of 16."""

@@ -2,9 +2,7 @@
 
 from typing import ClassVar, final
 
-from pydantic import Field
-
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._lineart import LICENCE, PAPER, informative_drawing
 from controlnet.conditions._weights import Weights
@@ -34,12 +32,7 @@ class LineArtCoarse(Condition):
         ),
     )
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
 
     def detect(self, image: Pixels) -> Pixels:
         """Return a drawing of a picture whose sides are multiples of 4."""

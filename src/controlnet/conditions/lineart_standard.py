@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._maps import grey, least
 
@@ -34,12 +34,7 @@ class LineartStandard(Condition):
         "lineart_standard (from white bg & black line)": "lineart_standard"
     }
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     sigma: float = Field(
         default=6.0, ge=0.1, le=64.0, description="size of the surroundings in pixels (σ of a Gaussian)"
     )

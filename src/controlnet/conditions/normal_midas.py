@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._depth import MIDAS, MIDAS_PAPER
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._relief import Order, relief
@@ -35,12 +35,7 @@ class NormalMidas(Condition):
     aliases: ClassVar[Mapping[str, str]] = {"normal_map": "normal_midas"}
     weights: ClassVar[tuple[Weights, ...]] = (MIDAS,)
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     background: float = Field(
         default=0.4,
         ge=0.0,

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._edges import PIDINET_PAPER, PIDINET_WEIGHTS, SAFE, scribbled, soft_edges
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
@@ -30,12 +30,7 @@ class ScribblePiDiNet(Condition):
     }
     weights: ClassVar[tuple[Weights, ...]] = (replace(PIDINET_WEIGHTS, stand_in="scribble_xdog"),)
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     safe: bool = Field(default=False, description=f"draw along the safe soft edges: {SAFE}")
 
     def detect(self, image: Pixels) -> Pixels:

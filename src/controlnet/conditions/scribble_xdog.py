@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._maps import least, white
 
@@ -31,12 +31,7 @@ class ScribbleXdog(Condition):
     multiple: ClassVar[int] = 64
     label_map: ClassVar[bool] = True
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     threshold: int = Field(
         default=32,
         ge=1,

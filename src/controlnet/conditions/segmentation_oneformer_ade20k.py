@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, final
 
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._palettes import ADE20K
 from controlnet.conditions._segmenting import ADVICE, LICENCE, PAPER, painted
@@ -51,12 +51,7 @@ class SegmentationOneFormerADE20K(Condition):
     size: Literal["large", "tiny"] = Field(
         default="large", description="size of the network (Swin): large is the better, tiny the faster one"
     )
-    resolution: int | None = Field(
-        default=640,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 640
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the class colours of a picture."""

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, final
 
-from pydantic import Field
-
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._palettes import COCO
 from controlnet.conditions._segmenting import ADVICE, LICENCE, PAPER, painted
@@ -40,12 +38,7 @@ class SegmentationOneFormerCOCO(Condition):
         ),
     )
 
-    resolution: int | None = Field(
-        default=800,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 800
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the class colours of a picture."""

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, final
 
-from pydantic import Field
-
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._palettes import ADE20K
 from controlnet.conditions._segmenting import ADVICE
@@ -42,12 +40,7 @@ class SegmentationUPerNet(Condition):
         ),
     )
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the class colours of a picture whose sides are multiples of 32."""

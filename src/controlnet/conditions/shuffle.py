@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from controlnet.conditions._base import Family
+from controlnet.conditions._base import Family, Resolution
 from controlnet.conditions._chance import Chance
 from controlnet.conditions._image import Pixels
 
@@ -32,12 +32,7 @@ class Shuffle(Chance):
     paper: ClassVar[str] = "L. Zhang, ControlNet 1.1, control_v11e_sd15_shuffle, 2023"
     licence: ClassVar[str] = "Apache-2.0"
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     kind: Literal["flow", "colours", "grey", "down"] = Field(
         default="flow", description="what is shuffled: the places, the colours, the channels, the details"
     )

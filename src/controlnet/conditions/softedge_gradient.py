@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._maps import grey, safe
 
@@ -41,12 +41,7 @@ class SoftedgeGradient(Condition):
     )
     licence: ClassVar[str] = "Apache-2.0 (OpenCV)"
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     scales: int = Field(default=3, ge=1, le=5, description="number of sizes of edges, each twice the last")
     strength: float = Field(default=1.0, ge=0.1, le=10.0, description="factor on how clear edges are")
     suppression: float = Field(

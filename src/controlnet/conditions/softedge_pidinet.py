@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 from pydantic import Field
 
-from controlnet.conditions._base import Condition, Family
+from controlnet.conditions._base import Condition, Family, Resolution
 from controlnet.conditions._edges import MULTIPLE, PIDINET_PAPER, PIDINET_WEIGHTS, SAFE, soft_edges
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
@@ -33,12 +33,7 @@ class SoftEdgePiDiNet(Condition):
     }
     weights: ClassVar[tuple[Weights, ...]] = (PIDINET_WEIGHTS,)
 
-    resolution: int | None = Field(
-        default=512,
-        ge=64,
-        le=4096,
-        description="short side in pixels at which the detector works; None: the picture's own",
-    )
+    resolution: Resolution = 512
     safe: bool = Field(default=False, description=SAFE)
 
     def detect(self, image: Pixels) -> Pixels:
