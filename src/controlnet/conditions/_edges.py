@@ -49,7 +49,25 @@ _ACROSS: Final = tuple(
 )
 
 
-def soft_edges(edges: "Tensor", safe: bool) -> Pixels:
+def hed_edges(image: Pixels, weights: Weights, safe: bool) -> Pixels:
+    """Return the soft edges that HED finds in a picture; `safe`: in three brightnesses."""
+    from controlnet.conditions._networks.hed import HED
+    from controlnet.conditions._networks.load import network, to_input
+
+    log_odds = network(HED, weights)(to_input(image))[0]
+    return _soft_edges(log_odds.double().sigmoid(), safe)
+
+
+def pidinet_edges(image: Pixels, weights: Weights, safe: bool) -> Pixels:
+    """Return the soft edges that PiDiNet finds in a picture, which sees it in BGR as in ControlNet 1.1."""
+    from controlnet.conditions._networks.load import network, to_input
+    from controlnet.conditions._networks.pidinet import PiDiNet
+
+    bgr = to_input(image).flip(1) / 255
+    return _soft_edges(network(PiDiNet, weights)(bgr)[0].sigmoid(), safe)
+
+
+def _soft_edges(edges: "Tensor", safe: bool) -> Pixels:
     """Return the map of probabilities of an edge (H, W): white where one is certain.
 
     With `safe` there are three brightnesses. Source: ControlNet 1.1, annotator/util.py: thirds of the range

@@ -78,7 +78,7 @@ def draw_body(keypoints: NDArray[np.floating], height: int, width: int) -> Canva
 
 def _body(canvas: Canvas, keypoints: NDArray[np.floating]) -> None:
     thick = _wide(canvas, 4)
-    for colour, pair in zip(WHEEL, LIMBS, strict=False):
+    for colour, pair in zip(WHEEL[: len(LIMBS)], LIMBS, strict=True):
         ends = keypoints[list(pair)]
         if (ends[:, 2] > 0).all():
             middle, along = ends[:, :2].mean(axis=0), ends[0, :2] - ends[1, :2]

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 from pydantic import Field
 
 from controlnet.conditions._base import Condition, Family, Resolution
-from controlnet.conditions._edges import HED_PAPER, HED_WEIGHTS, SAFE, scribbled, soft_edges
+from controlnet.conditions._edges import HED_PAPER, HED_WEIGHTS, SAFE, hed_edges, scribbled
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
 
@@ -36,11 +36,4 @@ class ScribbleHED(Condition):
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the strokes along a picture's outlines."""
-        from controlnet.conditions._networks.hed import HED
-        from controlnet.conditions._networks.load import network, to_input
-
-        def edges(pixels: Pixels) -> Pixels:
-            log_odds = network(HED, self.weights[0])(to_input(pixels))[0]
-            return soft_edges(log_odds.double().sigmoid(), self.safe)
-
-        return scribbled(image, edges)
+        return scribbled(image, lambda padded: hed_edges(padded, self.weights[0], self.safe))

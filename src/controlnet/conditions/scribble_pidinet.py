@@ -7,7 +7,7 @@ from typing import ClassVar, final
 from pydantic import Field
 
 from controlnet.conditions._base import Condition, Family, Resolution
-from controlnet.conditions._edges import PIDINET_PAPER, PIDINET_WEIGHTS, SAFE, scribbled, soft_edges
+from controlnet.conditions._edges import PIDINET_PAPER, PIDINET_WEIGHTS, SAFE, pidinet_edges, scribbled
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
 
@@ -35,11 +35,4 @@ class ScribblePiDiNet(Condition):
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the strokes along a picture's outlines."""
-        from controlnet.conditions._networks.load import network, to_input
-        from controlnet.conditions._networks.pidinet import PiDiNet
-
-        def edges(pixels: Pixels) -> Pixels:
-            bgr = to_input(pixels).flip(1) / 255
-            return soft_edges(network(PiDiNet, self.weights[0])(bgr)[0].sigmoid(), self.safe)
-
-        return scribbled(image, edges)
+        return scribbled(image, lambda padded: pidinet_edges(padded, self.weights[0], self.safe))

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from pydantic import Field
 
 from controlnet.conditions._base import Condition, Family, Resolution
-from controlnet.conditions._edges import HED_PAPER, HED_WEIGHTS, MULTIPLE, SAFE, soft_edges
+from controlnet.conditions._edges import HED_PAPER, HED_WEIGHTS, MULTIPLE, SAFE, hed_edges
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
 
@@ -36,8 +36,4 @@ class SoftEdgeHED(Condition):
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the edges of a picture."""
-        from controlnet.conditions._networks.hed import HED
-        from controlnet.conditions._networks.load import network, to_input
-
-        log_odds = network(HED, self.weights[0])(to_input(image))[0]
-        return soft_edges(log_odds.double().sigmoid(), self.safe)
+        return hed_edges(image, self.weights[0], self.safe)

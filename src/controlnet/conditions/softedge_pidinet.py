@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from pydantic import Field
 
 from controlnet.conditions._base import Condition, Family, Resolution
-from controlnet.conditions._edges import MULTIPLE, PIDINET_PAPER, PIDINET_WEIGHTS, SAFE, soft_edges
+from controlnet.conditions._edges import MULTIPLE, PIDINET_PAPER, PIDINET_WEIGHTS, SAFE, pidinet_edges
 from controlnet.conditions._image import Pixels
 from controlnet.conditions._weights import Weights
 
@@ -38,8 +38,4 @@ class SoftEdgePiDiNet(Condition):
 
     def detect(self, image: Pixels) -> Pixels:
         """Return the edges of a picture."""
-        from controlnet.conditions._networks.load import network, to_input
-        from controlnet.conditions._networks.pidinet import PiDiNet
-
-        bgr = to_input(image).flip(1) / 255
-        return soft_edges(network(PiDiNet, self.weights[0])(bgr)[0].sigmoid(), self.safe)
+        return pidinet_edges(image, self.weights[0], self.safe)

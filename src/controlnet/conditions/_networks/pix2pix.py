@@ -13,6 +13,7 @@ Legend: B batch; H W picture.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final, final
 
 import torch
@@ -33,10 +34,10 @@ class Anime2Sketch(nn.Module):
     def __init__(self, slim: int = 1) -> None:
         super().__init__()
         widths = [width // slim for width in WIDTHS]
-        self.down = nn.ModuleList(_down(*pair) for pair in zip([3, *widths], widths, strict=False))
+        self.down = nn.ModuleList(_down(*pair) for pair in pairwise([3, *widths]))
         # Of what comes up, half is the level's own features; the deepest has no level below.
         given = [*(2 * width for width in widths[:-1]), widths[-1]]
-        self.up = nn.ModuleList(_up(*pair) for pair in zip(given, [1, *widths], strict=False))
+        self.up = nn.ModuleList(_up(*pair) for pair in zip(given, [1, *widths[:-1]], strict=True))
 
     def forward(self, pictures: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b H W"]:
         x, features = pictures / 127.5 - 1, list[Tensor]()
