@@ -5,6 +5,7 @@ Positions are in pixels of a picture `WIDTH` wide, y downwards.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from math import ceil, floor, log10
 from typing import Final
 
@@ -109,7 +110,7 @@ def _panel(panel: Panel, canvas: Canvas, across: "_Scale", top: float, bottom: f
     for level in panel.levels:
         canvas.line([(LEFT, up(level.value)), (WIDTH - RIGHT, up(level.value))], "muted", dashed=True)
     ends = [(up(level.value), level.label, "muted") for level in panel.levels]
-    for series, colour in zip(panel.series, COLOURS, strict=False):
+    for series, colour in zip(panel.series, cycle(COLOURS)):
         points = [(across(x), up(y)) for x, y in series.points]
         if series.errors:
             pairs = list(zip(series.points, series.errors, strict=True))

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from controlnet.data.build import Recipe
+from controlnet.data.build import Recipe, build, open_source
 
 Contents = dict[str, bytes]
+
+
+def run(source: Path, recipe: Recipe, out: Path, workers: int = 1):
+    """Build a set and return the last report."""
+    return list(build(open_source(str(source)), recipe, out, workers))[-1]
 
 
 def blocks(number: int, height: int = 64, width: int = 64) -> np.ndarray:
