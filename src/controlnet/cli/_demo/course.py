@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from controlnet.cli._chart import Chart, Level, Panel, Series
+from controlnet.evaluation.chart import Chart, Level, Panel, Series
 from controlnet.training.events import Event
 from controlnet.training.folder import RunFolder
 

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from PIL import Image
 
-from controlnet.cli._canvas import Picture, Svg
-from controlnet.cli._chart import WIDTH, Chart, Level, draw
 from controlnet.cli._comparing import Comparison, Scored, closed
 from controlnet.cli._demo.course import Course
 from controlnet.cli._demo.folder import Folder
 from controlnet.cli._demo.sheets import Column, Row, sheet
+from controlnet.evaluation.canvas import Picture, Svg
+from controlnet.evaluation.chart import WIDTH, Chart, Level, draw
 from controlnet.evaluation.report import Page
 from controlnet.files import whole
 from controlnet.sampling.images import to_pictures

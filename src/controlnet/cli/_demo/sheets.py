@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from controlnet.cli._canvas import INK
+from controlnet.evaluation.canvas import INK
 
 MARGIN: Final = 20
 SPACE: Final = 6  # between two pictures

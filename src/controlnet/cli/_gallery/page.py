@@ -9,11 +9,11 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from controlnet.cli._canvas import INK
 from controlnet.cli._demo.sheets import LINE, MARGIN, SMALL, SPACE, Column, Row, sheet
 from controlnet.cli._gallery.maps import Shown
 from controlnet.cli._gallery.subjects import Group, square
 from controlnet.conditions._image import Pixels
+from controlnet.evaluation.canvas import INK
 from controlnet.evaluation.report import Page
 
 STRIP: Final = 180  # height of a map on the page, in pixels

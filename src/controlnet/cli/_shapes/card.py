@@ -10,10 +10,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from controlnet.checkpoints import describe
-from controlnet.cli._canvas import Picture
-from controlnet.cli._chart import WIDTH, Chart, Panel, Series, draw
 from controlnet.cli._shapes.measure import read_quality
 from controlnet.cli._shapes.world import Weights, World
+from controlnet.evaluation.canvas import Picture
+from controlnet.evaluation.chart import WIDTH, Chart, Panel, Series, draw
 from controlnet.files import whole
 
 POINTS: Final = 160  # of a curve: each the mean of a stretch of steps

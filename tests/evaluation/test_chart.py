@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from controlnet.cli._canvas import Picture, Svg
-from controlnet.cli._chart import ROW, WIDTH, Chart, Level, Panel, Series, draw, ticks
+from controlnet.evaluation.canvas import Picture, Svg
+from controlnet.evaluation.chart import ROW, WIDTH, Chart, Level, Panel, Series, draw, ticks
 
 CURVE = Series("trained", [(0, 0.2), (50, 0.3), (100, 0.6)], [0.02, 0.02, 0.02], dots=True)
 LEVELS = [Level("ceiling", 0.8), Level("shipped", 0.79), Level("prompt only", 0.2)]

@@ -9,7 +9,7 @@ from itertools import cycle
 from math import ceil, floor, log10
 from typing import Final
 
-from controlnet.cli._canvas import Canvas
+from controlnet.evaluation.canvas import Canvas
 
 WIDTH: Final = 960
 LEFT, RIGHT, TOP, GAP, BOTTOM = 64, 168, 16, 54, 52
