@@ -1,11 +1,21 @@
 """Files that are whole or absent: written beside their place, then moved there in one step."""
 
+import errno
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from controlnet.errors import SettingError
+
+UNWRITABLE: Final = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENOTDIR", "EEXIST")
+    if hasattr(errno, name)
+)
+"""Numbers of the errors by which a system says that a disk is full, or that one may not write there."""
 
 
 @contextmanager
@@ -30,3 +40,14 @@ def whole(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: str | Path, age: float = 0.0) -> None:
+    """Remove what processes that were killed within `whole` have left in a folder, if so many seconds old.
+
+    Only with an age where others may be writing.
+    """
+    for part in Path(folder).glob(".????????????.part*"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime >= age:
+                part.unlink()

@@ -126,7 +126,9 @@ def test_every_error_of_the_tree_has_its_status(
     [
         (RuntimeError("boom"), 1, "unexpected RuntimeError: boom"),
         (KeyError("k"), 1, "--debug"),
-        (OSError(28, "No space left on device"), 1, "free space"),
+        (OSError(28, "No space left on device"), 2, "free space"),
+        (PermissionError(13, "Permission denied"), 2, "rights"),
+        (ConnectionError(104, "reset by peer"), 1, "reset"),
         (KeyboardInterrupt(), 130, "stopped"),
         (typer.Abort(), 1, "stopped"),
         (SystemExit(143), 143, ""),

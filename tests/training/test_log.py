@@ -58,8 +58,9 @@ def test_numbers_that_json_has_not_become_null(path: Path) -> None:
     assert json.loads(path.read_text()) == {"step": 1, "grad_norm": None, "loss": None}
 
 
-def test_without_a_path_nothing_is_written() -> None:
-    book = JsonLines(None, upto=3)
-    book.write({"step": 1})
+def test_who_does_not_write_reads_all_the_same_and_changes_nothing(path: Path) -> None:
+    before = path.read_bytes()
+    book = JsonLines(path, upto=3, writes=False)
+    book.write({"step": 4})
     book.close()
-    assert book.kept == []
+    assert [record["step"] for record in book.kept] == [1, 2, 3] and path.read_bytes() == before

@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from controlnet.training import Event
@@ -43,8 +45,12 @@ def test_tensorboard_gets_every_number_by_its_name(tmp_path: Path, monkeypatch: 
     written: list[tuple[str, float, int]] = []
 
     class SummaryWriter:
-        def __init__(self, folder: Path) -> None:
-            assert folder == tmp_path
+        def __init__(self, folder: Path, purge_step: int | None) -> None:
+            assert folder == tmp_path and purge_step == 3  # goes on after step 2
+
+        def add_image(self, name: str, pixels: np.ndarray, step: int, dataformats: str) -> None:
+            assert pixels.shape == (6, 8, 3) and dataformats == "HWC"
+            written.append((name, 0.0, step))
 
         def add_scalar(self, name: str, value: float, step: int) -> None:
             written.append((name, value, step))
@@ -55,10 +61,13 @@ def test_tensorboard_gets_every_number_by_its_name(tmp_path: Path, monkeypatch: 
     module = ModuleType("tensorboard")
     module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    Image.new("RGB", (8, 6)).save(tmp_path / "sheet.png")
+    net: Any = None
     board = TensorBoard(tmp_path)
-    for event in events():
+    board(Event("cache", 2, 4, net, {"done": 1, "total": 2}))
+    for event in (*events(), Event("preview", 4, 4, net, path=tmp_path / "sheet.png")):
         board(event)
     assert written == [
         *(("loss", 1 / 3, 3), ("loss", 0.25, 4), ("loss", 0.5, 4), ("gain", 0.0125, 4)),
-        *(("flush", 0.0, 0), ("flush", 0.0, 0)),
+        *(("flush", 0.0, 0), ("flush", 0.0, 0), ("preview", 0.0, 4)),
     ]

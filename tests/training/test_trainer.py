@@ -38,7 +38,7 @@ def finished(
 def test_the_folder_holds_all_that_it_should(finished: tuple[Path, list[Event], Any]) -> None:
     folder, _, _ = finished
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
-        *("controlnet.safetensors", "metrics.jsonl", "plan.yaml"),
+        *("controlnet.safetensors", "index.html", "metrics.jsonl", "plan.yaml"),
         *("previews/step-000003.png", "previews/step-000004.png", "result.json"),
         *(f"state/step-{step}/{name}" for step in ("000002", "000004") for name in STATE),
         "timing.jsonl",

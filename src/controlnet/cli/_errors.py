@@ -1,9 +1,9 @@
 """Whatever goes wrong, once: the exit status and the one line on stderr.
 
 0    done
-1    the work failed or ended early: TrainingStopped (state saved), ServiceError, a full disk, a bug
+1    the work failed or ended early: TrainingStopped (state saved), ServiceError, a lost connection, a bug
 2    the user can mend it: wrong options, SettingError, DataError, CheckpointError, ShapeError,
-     MissingExtra, MissingWeights
+     MissingExtra, MissingWeights, a full disk, a folder that cannot be written to
 130  Ctrl-C
 143  SIGTERM
 """
@@ -25,6 +25,7 @@ from controlnet.errors import (
     SettingError,
     ShapeError,
 )
+from controlnet.files import UNWRITABLE
 
 FAILED, MISTAKEN, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 _MENDABLE = (SettingError, DataError, CheckpointError, ShapeError, MissingExtra, MissingWeights)
@@ -60,7 +61,8 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, ControlNetError):
         return str(error), FAILED
     if isinstance(error, OSError):
-        return f"{error}; check the path, the rights and the free space", FAILED
+        status = MISTAKEN if error.errno in UNWRITABLE else FAILED
+        return f"{error}; check the path, the rights and the free space", status
     what = f"{type(error).__name__}: {error}"
     return f"unexpected {what} (`controlnet --debug …` shows where)", FAILED
 

@@ -18,6 +18,7 @@ INK: Final = {
     "one": "#0b62c4",
     "two": "#c2410c",
     "three": "#15803d",
+    "four": "#be185d",
     "mark": "#9333ea",
 }
 SIZE: Final = 14  # of text, in pixels
@@ -74,6 +75,8 @@ class Svg:
     def text(self, x: float, y: float, text: str, colour: str, anchor: Anchor, bold: bool = False) -> None:
         """Write a line of text on the baseline y."""
         weight = ' font-weight="600"' if bold else ""
+        if colour == "mark":  # stands among the curves
+            weight += ' stroke="var(--paper)" stroke-width="4" paint-order="stroke"'
         place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
         self._parts.append(f'<text {place} fill="var(--{colour})"{weight}>{escape(text)}</text>')
 

@@ -1,6 +1,6 @@
 """Curves over steps, laid out once and drawn twice: as SVG in the page's colours, and as a PNG.
 
-Positions are in pixels of a picture `WIDTH` wide, y downwards.
+Positions are in pixels of a picture as wide as its frame says, y downwards.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,38 @@ from typing import Final
 from controlnet.evaluation.canvas import Canvas
 
 WIDTH: Final = 960
-LEFT, RIGHT, TOP, GAP, BOTTOM = 64, 168, 16, 54, 52
-PANEL: Final = 210
 ROW: Final = 19  # least distance between two labels on the right
-COLOURS: Final = ("one", "two", "three")
+COLOURS: Final = ("one", "two", "three", "four")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Measures of a chart: its width, the margins around its panels, the gap between them, their height."""
+
+    width: int = WIDTH
+    left: int = 64
+    right: int = 168
+    top: int = 16
+    gap: int = 54
+    bottom: int = 52
+    panel: int = 210
+    across: int = 8
+    """At most so many ticks on the common axis."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One curve: points (x, y), and the standard error of each y where it is known."""
+    """One curve: points (x, y), and the standard error of each y where it is known.
+
+    colour: its name in the page's colours; by default the next of `COLOURS`.
+    """
 
     label: str
     points: Sequence[tuple[float, float]]
     errors: Sequence[float] = ()
     dots: bool = False
+    colour: str | None = None
+    width: float = 2
 
 
 @dataclass(frozen=True)
@@ -52,39 +70,46 @@ class Chart:
     panels: Sequence[Panel]
     axis: str
     marks: Sequence[tuple[float, str]] = ()
+    frame: Frame = Frame()
+    until: float = 0.0
+    """A step that the axis reaches at least."""
 
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return TOP + len(self.panels) * (PANEL + GAP) - GAP + BOTTOM
+        frame = self.frame
+        return frame.top + len(self.panels) * (frame.panel + frame.gap) - frame.gap + frame.bottom
 
     @property
     def span(self) -> tuple[float, float]:
         """The first and the last step; never the same."""
         xs = [x for panel in self.panels for series in panel.series for x, _ in series.points] or [0.0]
-        low, high = min(0.0, *xs), max(xs)
+        low, high = min(0.0, *xs), max(self.until, *xs)
         return low, high if high > low else low + 1.0
 
 
 def draw(chart: Chart, canvas: Canvas) -> None:
     """Draw a chart."""
     low, high = chart.span
-    across = _Scale(low, high, LEFT, WIDTH - RIGHT)
-    bottom = TOP + PANEL
+    frame = chart.frame
+    across = _Scale(low, high, frame.left, frame.width - frame.right)
+    bottom = frame.top + frame.panel
     for number, panel in enumerate(chart.panels):
-        top = TOP + number * (PANEL + GAP)
-        bottom = top + PANEL
+        top = frame.top + number * (frame.panel + frame.gap)
+        bottom = top + frame.panel
         _panel(panel, canvas, across, top + 26, bottom)
         for x, _ in chart.marks:
             canvas.line([(across(x), top + 26), (across(x), bottom)], "mark", dashed=True)
-    for x in ticks(low, high, 8):
+    for x in ticks(low, high, frame.across):
         canvas.text(across(x), bottom + 20, _number(x), "muted", "middle")
-    canvas.text((LEFT + WIDTH - RIGHT) / 2, bottom + 42, chart.axis, "muted", "middle")
+    middle = (across.start + across.end) / 2
+    if chart.axis:
+        canvas.text(middle, bottom + 42, chart.axis, "muted", "middle")
     for x, label in chart.marks:
-        on_the_left = across(x) < (LEFT + WIDTH - RIGHT) / 2
+        on_the_left = across(x) < middle
         canvas.text(
             across(x) + (8 if on_the_left else -8),
-            TOP + PANEL - 10,
+            frame.top + frame.panel - 10,
             label,
             "mark",
             "start" if on_the_left else "end",
@@ -103,27 +128,29 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 def _panel(panel: Panel, canvas: Canvas, across: "_Scale", top: float, bottom: float) -> None:
     low, high = _range(panel)
     up = _Scale(low, high, bottom, top)
-    canvas.text(LEFT, top - 12, panel.title, "ink", "start", bold=True)
+    left, right = across.start, across.end
+    canvas.text(left, top - 12, panel.title, "ink", "start", bold=True)
     for y in ticks(low, high, 5):
-        canvas.line([(LEFT, up(y)), (WIDTH - RIGHT, up(y))], "rule")
-        canvas.text(LEFT - 10, up(y) + 5, _number(y), "muted", "end")
+        canvas.line([(left, up(y)), (right, up(y))], "rule")
+        canvas.text(left - 10, up(y) + 5, _number(y), "muted", "end")
     for level in panel.levels:
-        canvas.line([(LEFT, up(level.value)), (WIDTH - RIGHT, up(level.value))], "muted", dashed=True)
+        canvas.line([(left, up(level.value)), (right, up(level.value))], "muted", dashed=True)
     ends = [(up(level.value), level.label, "muted") for level in panel.levels]
-    for series, colour in zip(panel.series, cycle(COLOURS)):
+    for series, following in zip(panel.series, cycle(COLOURS)):
+        colour = series.colour or following
         points = [(across(x), up(y)) for x, y in series.points]
         if series.errors:
             pairs = list(zip(series.points, series.errors, strict=True))
             edge = [(across(x), up(y + error)) for (x, y), error in pairs]
             edge += [(across(x), up(y - error)) for (x, y), error in reversed(pairs)]
             canvas.band(edge, colour)
-        canvas.line(points, colour, width=2)
+        canvas.line(points, colour, width=series.width)
         for point in points if series.dots else []:
             canvas.dot(point, 3.5, colour)
-        if points:
+        if points and series.label:
             ends.append((points[-1][1], series.label, colour))
     for y, label, colour in _apart(sorted(ends), bottom):
-        canvas.text(WIDTH - RIGHT + 10, y + 5, label, colour, "start")
+        canvas.text(right + 10, y + 5, label, colour, "start")
 
 
 def _range(panel: Panel) -> tuple[float, float]:

@@ -14,9 +14,11 @@ from controlnet.files import whole
 # Names of the colours, which a drawing's SVG may use as well: var(--ink) …
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fcfcfa; --ink: #1c1e21; --muted: #62676e; --rule: #dcdcd6;
-  --panel: #f1f1ec; --one: #0b62c4; --two: #c2410c; --three: #15803d; --mark: #9333ea; }
+  --panel: #f1f1ec; --one: #0b62c4; --two: #c2410c; --three: #15803d; --four: #be185d;
+  --mark: #9333ea; }
 @media (prefers-color-scheme: dark) { :root { --paper: #15171a; --ink: #e6e6e3; --muted: #9aa0a8;
-  --rule: #33373d; --panel: #1f2226; --one: #6cb0ff; --two: #ff9a5c; --three: #6ccf8b; --mark: #c89bff; } }
+  --rule: #33373d; --panel: #1f2226; --one: #6cb0ff; --two: #ff9a5c; --three: #6ccf8b; --four: #f78fb3;
+  --mark: #c89bff; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem; background: var(--paper);
   color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -43,8 +45,9 @@ pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflo
 class Page:
     """A page under construction; every text is escaped, every picture is embedded, nothing is fetched."""
 
-    def __init__(self, title: str, lead: str) -> None:
-        self._title = title
+    def __init__(self, title: str, lead: str, refresh: int | None = None) -> None:
+        """Begin a page; refresh: seconds after which the browser loads it anew, for one that is kept up."""
+        self._title, self._refresh = title, refresh
         self._parts = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(lead)}</p>']
 
     def heading(self, text: str) -> Self:
@@ -80,11 +83,16 @@ class Page:
         """Add lines to copy."""
         return self._add(f"<pre>{escape(chr(10).join(lines))}</pre>")
 
+    def block(self, html: str) -> Self:
+        """Add a part of our own making, whose texts are escaped already; it may use the page's colours."""
+        return self._add(html)
+
     def html(self) -> str:
         """Return the page."""
+        again = "" if self._refresh is None else f'<meta http-equiv="refresh" content="{self._refresh}">'
         head = (
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(self._title)}</title><style>{_STYLE}</style>"
+            f"{again}<title>{escape(self._title)}</title><style>{_STYLE}</style>"
         )
         body = "\n".join(self._parts)
         return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from controlnet.training.divergence import DivergenceWatch
 from controlnet.training.folder import RunFolder
 from controlnet.training.log import JsonLines
 from controlnet.training.plan import TrainingPlan
@@ -23,28 +24,35 @@ class Book:
     def __init__(
         self, folder: RunFolder, plan: TrainingPlan, done: int, seconds: float, writes: bool = True
     ) -> None:
-        """Open the books; of several processes one writes them."""
+        """Open the books; of several processes one writes them, and all know what stands in them."""
         self._folder, self._plan = folder, plan
-        self._metrics = JsonLines(folder.metrics if writes else None, upto=done)
-        self._timing = JsonLines(folder.timing if writes else None, upto=done)
+        self._metrics = JsonLines(folder.metrics, upto=done, writes=writes)
+        self._timing = JsonLines(folder.timing, upto=done, writes=writes)
         self._began = time.monotonic() - seconds
         self._latest: dict[str, Any] = {}
         self.watch = ArrivalWatch(
             with_adherence=plan.watch.adherence is not None and plan.watch.adherence_every > 0
         )
+        self.divergence = DivergenceWatch(plan.watch.divergence)
         for record in self._metrics.kept:
             self._take(record)
+            if record.get("loss") is not None:
+                self.divergence.feed(record["step"], record["loss"])
 
     @property
     def seconds(self) -> float:
         """Seconds of work so far, those before a resume included."""
         return time.monotonic() - self._began
 
-    def write(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        """Record a step; return the record of control's arrival where this step has made it certain."""
+    def write(self, record: dict[str, Any], watching: float = 0.0) -> dict[str, Any] | None:
+        """Record a step; return the record of control's arrival where this step has made it certain.
+
+        watching: seconds that its measurements took.
+        """
         had_arrived = self.watch.arrived is not None
         self._metrics.write(record)
-        self._timing.write({"step": record["step"], "seconds": round(self.seconds, 3)})
+        watched = {"watching": round(watching, 3)} if watching else {}
+        self._timing.write({"step": record["step"], "seconds": round(self.seconds, 3), **watched})
         self._take(record)
         if "gain" in record:
             log.info("step %d of %d: %s", record["step"], self._plan.steps, _told(record))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from controlnet.errors import PlanError
-from controlnet.files import whole
+from controlnet.files import remove_parts, whole
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.state import newest, read, sweep
 
@@ -24,7 +24,7 @@ FREE: Final = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """plan.yaml, metrics.jsonl, timing.jsonl, state/, previews/, controlnet.safetensors, result.json."""
+    """plan.yaml, metrics.jsonl, timing.jsonl, index.html, state/, previews/, then weights and result.json."""
 
     root: Path
 
@@ -42,6 +42,11 @@ class RunFolder:
     def timing(self) -> Path:
         """Seconds of work at each step, kept apart from what a resumed run repeats exactly."""
         return self.root / "timing.jsonl"
+
+    @property
+    def page(self) -> Path:
+        """The page that shows the run."""
+        return self.root / "index.html"
 
     @property
     def states(self) -> Path:
@@ -115,6 +120,8 @@ def enter(plan: TrainingPlan, resume: bool, writes: bool = True) -> Opened:
         )
     if writes:
         sweep(folder.states, after=opened.step)
+        for place in (folder.root, folder.root / "previews"):
+            remove_parts(place)
         with whole(folder.plan) as part:
             part.write_text(plan.to_yaml(), encoding="utf-8")
     return opened

@@ -1,5 +1,6 @@
 """What is measured and shown of the held-out examples, each in its own time."""
 
+import time
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Instruments:
 
     def __init__(self, shop: Workshop, folder: RunFolder) -> None:
         self._shop, self._plan, self._folder = shop, shop.plan.watch, folder
+        self.seconds = 0.0
+        """How long the last measurement took; 0 where nothing was due."""
         self._steps, self._seed, self._batch = shop.plan.steps, shop.plan.seed, shop.plan.optim.batch
         if self._plan.adherence is not None:
             get("metrics", self._plan.adherence)  # a wrong name shall not come out after a thousand steps
@@ -29,12 +32,14 @@ class Instruments:
     def measure(self, step: int) -> dict[str, float]:
         """Return what is due at a step, for its line in metrics.jsonl."""
         found: dict[str, float] = {}
+        began = time.monotonic()
         with self._shop.evaluation() as net:
             if self._due(step, self._plan.gain_every):
                 found |= self._gain.measure(net).record()
             if self._adherence is not None and self._due(step, self._plan.adherence_every):
                 adherence = self._adherence.measure(self._sampler.at(step, net))
                 found |= {} if adherence is None else adherence.record()
+        self.seconds = time.monotonic() - began if found else 0.0
         return found
 
     def preview(self, step: int) -> Path | None:

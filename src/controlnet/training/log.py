@@ -11,13 +11,16 @@ from controlnet.files import whole
 
 
 class JsonLines:
-    """A file of JSON lines, each with its "step", appended one by one and flushed; None writes nowhere."""
+    """A file of JSON lines, each with its "step", appended one by one and flushed."""
 
-    def __init__(self, path: Path | None, upto: int) -> None:
-        """Open the file for appending, without the lines beyond step `upto`; a new run (0) keeps none."""
-        self.kept = [line for line in _whole(path) if line["step"] <= upto] if path and upto else []
+    def __init__(self, path: Path, upto: int, writes: bool = True) -> None:
+        """Open the file for appending, without the lines beyond step `upto`; a new run (0) keeps none.
+
+        Of several processes one writes; what the others write goes nowhere.
+        """
+        self.kept = [line for line in _whole(path) if line["step"] <= upto] if upto else []
         self._file: TextIO | None = None
-        if path is not None:
+        if writes:
             with whole(path) as part:
                 part.write_text("".join(map(_dumps, self.kept)), encoding="utf-8")
             self._file = path.open("a", encoding="utf-8")

@@ -206,7 +206,21 @@ class WatchPart(Section):
         default="balanced",
         description="Control mode of these samples; unbalanced: guidance leads towards the condition, too.",
     )
+    divergence: float = Field(
+        default=5.0,
+        ge=0,
+        description="The run stops where its loss stays above this many times its level; 0: only where it is "
+        "no number.",
+    )
+    page: bool = Field(
+        default=True, description="A page to look at in the run's folder, index.html, kept up to date."
+    )
     tensorboard: bool = Field(default=False, description="Curves for TensorBoard too, in the run's folder.")
+    wandb: bool = Field(
+        default=False,
+        description="Curves and contact sheets for Weights & Biases too; without a login they stay in the "
+        "run's folder, for `wandb sync`.",
+    )
 
 
 class Save(Section):

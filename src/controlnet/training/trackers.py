@@ -4,6 +4,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import numpy as np
+from PIL import Image
+
 from controlnet.errors import MissingExtra
 from controlnet.training.events import Event
 
@@ -64,7 +67,10 @@ class ProgressBar:
 
 
 class TensorBoard:
-    """Writes each number of metrics.jsonl as a curve; MissingExtra where TensorBoard is not installed."""
+    """Writes each number of metrics.jsonl as a curve, and the contact sheets.
+
+    Raises MissingExtra where TensorBoard is not installed.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -73,13 +79,25 @@ class TensorBoard:
             raise MissingExtra(
                 "watch.tensorboard is on and TensorBoard is not installed; pip install 'controlnet[train]'"
             ) from error
-        self._writer: Any = SummaryWriter(folder)
+        self._make: Any = SummaryWriter
+        self._folder = folder
+        self._writer: Any = None
 
     def __call__(self, event: Event) -> None:
-        """Add the numbers of a step, and close the file at the end."""
-        if event.kind == "step":
+        """Add the numbers of a step or its contact sheet, and bring all to the disk at a state's."""
+        if event.kind == "begin":
+            # What a killed run has written beyond its state is hidden: the resumed run writes it again.
+            self._writer = self._make(self._folder, purge_step=event.step + 1 if event.step else None)
+        elif self._writer is None:
+            return
+        elif event.kind == "step":
             for name, value in event.record.items():
                 if name != "step":
                     self._writer.add_scalar(name, value, event.step)
-        elif event.kind in ("save", "end"):
+        elif event.kind == "preview" and event.path is not None:
+            with Image.open(event.path) as sheet:
+                self._writer.add_image(
+                    "preview", np.asarray(sheet.convert("RGB")), event.step, dataformats="HWC"
+                )
+        elif event.kind in ("save", "end", "stop"):
             self._writer.flush()

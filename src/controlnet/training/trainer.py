@@ -3,20 +3,24 @@
 import math
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from controlnet.errors import TrainingStopped
+from controlnet.training.bands import mean_and_bands
 from controlnet.training.book import Book
-from controlnet.training.events import Event, Kind, Listener
+from controlnet.training.divergence import blown_up, no_number, set_aside
+from controlnet.training.events import Listener
 from controlnet.training.folder import Opened, RunFolder, enter
 from controlnet.training.instruments import Instruments
 from controlnet.training.optim import set_rates
+from controlnet.training.page import RunPage
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.result import TrainingResult
 from controlnet.training.setup import engine_of
-from controlnet.training.state import commit, newest
+from controlnet.training.state import commit
 from controlnet.training.stop import stop_requests
+from controlnet.training.telling import Teller
 from controlnet.training.trackers import TensorBoard
+from controlnet.training.weights_and_biases import WeightsAndBiases
 from controlnet.training.workshop import Workshop
 
 
@@ -25,10 +29,11 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
 
     resume goes on from the newest whole state, exactly: on one machine a run that was killed and resumed
     ends with the same weights, bit for bit, and the same metrics.jsonl as one that was left alone. Ctrl-C
-    and SIGTERM save the state and raise TrainingStopped; so does a loss that is no number, which names
-    the last good state. on_event is told of all that happens (see `events`). Raises PlanError for a plan
-    that cannot be followed and for a folder that is taken, DataError for data that cannot be used,
-    CheckpointError for weights that cannot be loaded.
+    and SIGTERM save the state and raise TrainingStopped; so does, without saving, a loss that is no number
+    or blows up (see `divergence`), which names the last good state. on_event is told of all that happens
+    (see `events`). Raises PlanError for a plan that cannot be followed and for a folder that is taken,
+    DataError for data that cannot be used, CheckpointError for weights that cannot be loaded, SettingError
+    for a folder that cannot be written to, or no more.
     """
     with engine_of(plan) as engine, stop_requests() as stop:
         leads = engine.is_main_process
@@ -36,13 +41,7 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
             run = enter(plan, resume, writes=leads)
         shop = Workshop(plan, engine, run.state)
         instruments = Instruments(shop, run.folder)
-        listeners = _listeners(plan, run.folder, on_event) if leads else []
-
-        def tell(
-            kind: Kind, step: int, record: dict[str, Any] | None = None, path: Path | None = None
-        ) -> None:
-            for listener in listeners:
-                listener(Event(kind, step, plan.steps, shop.net, record or {}, path))
+        tell = Teller(_listeners(plan, run.folder, on_event) if leads else [], plan.steps, shop.net)
 
         def cached(done: int, total: int) -> bool:
             tell("cache", run.step, {"done": done, "total": total})
@@ -51,6 +50,7 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
         if not shop.fill_cache(cached):
             raise TrainingStopped(_stopped_caching(stop.by or "a signal", run))
         with (
+            tell.last_words(run.folder),
             closing(Book(run.folder, plan, run.step, run.seconds, writes=leads)) as book,
             closing(shop.loader.batches(run.step)) as batches,
         ):
@@ -60,16 +60,21 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
             for step in range(run.step + 1, plan.steps + 1):
                 rates = set_rates(shop.optimizer, step, plan.steps, plan.optim)
                 parts = range(plan.optim.accumulation)
-                loss = sum(shop.run_pass(next(batches), step, part) for part in parts) / len(parts)
+                passes = [shop.run_pass(next(batches), step, part) for part in parts]
+                loss, bands = mean_and_bands(passes, shop.base.objective.timesteps)
                 norm = shop.gradient_norm()
                 if not math.isfinite(loss) or not (math.isfinite(norm) or shop.skips_overflows):
-                    raise TrainingStopped(_diverged(step, loss, norm, run.folder))
+                    raise TrainingStopped(no_number(step, loss, norm, run.folder))
+                if (since := book.divergence.feed(step, loss)) is not None:
+                    if leads:
+                        set_aside(run.folder, since)
+                    raise TrainingStopped(blown_up(step, since, book.divergence, run.folder))
                 shop.update(step)
 
                 if leads:
-                    record = {"step": step, "loss": loss, "lr": rates["copy"], "grad_norm": norm}
+                    record = {"step": step, "loss": loss, **bands, "lr": rates["copy"], "grad_norm": norm}
                     record |= instruments.measure(step)
-                    arrival = book.write(record)
+                    arrival = book.write(record, instruments.seconds)
                     tell("step", step, record)
                     if arrival is not None:
                         tell("arrival", step, arrival)
@@ -108,14 +113,10 @@ def _stopped_caching(by: str, run: Opened) -> str:
     return f"stopped by {by} while latents and captions were cached, with those done kept; {mend}"
 
 
-def _diverged(step: int, loss: float, norm: float, folder: RunFolder) -> str:
-    good = newest(folder.states)
-    mend = "with a smaller learning rate (--set optim.lr=…)"
-    way = f"the last good state is {good}: --resume goes on there, {mend}" if good else f"start anew {mend}"
-    got = f"at step {step} the loss is {loss} and the norm of its gradient {norm}"
-    return f"{got}, wanted finite numbers; {way}"
-
-
 def _listeners(plan: TrainingPlan, folder: RunFolder, on_event: Listener | None) -> list[Listener]:
     listeners = [] if on_event is None else [on_event]
-    return [*listeners, TensorBoard(folder.root / "tensorboard")] if plan.watch.tensorboard else listeners
+    if plan.watch.tensorboard:
+        listeners.append(TensorBoard(folder.root / "tensorboard"))
+    if plan.watch.wandb:
+        listeners.append(WeightsAndBiases(plan))
+    return [*listeners, RunPage(plan, folder)] if plan.watch.page else listeners

@@ -12,6 +12,7 @@ from controlnet.backbones import Base, load_base
 from controlnet.checkpoints import load_controlnet, save_controlnet
 from controlnet.core.controlnet import ControlNet
 from controlnet.data import Batch
+from controlnet.training.bands import Pass
 from controlnet.training.caching import Moved, choose, fill, folder_of, name_of
 from controlnet.training.disk import Disk
 from controlnet.training.ema import Ema
@@ -93,25 +94,26 @@ class Workshop:
         self._disk.dismiss(decodes=watch.preview_every > 0 or bool(watch.adherence and watch.adherence_every))
         return True
 
-    def run_pass(self, batch: Batch, step: int, part: int) -> float:
-        """Run one batch forwards and backwards, and return its loss."""
+    def run_pass(self, batch: Batch, step: int, part: int) -> Pass:
+        """Run one batch forwards and backwards, and return the losses of its samples, of all processes."""
         share = slice(
             self.loader.rank * self.loader.batch_size, (self.loader.rank + 1) * self.loader.batch_size
         )
         height, width = (side // self.base.downscale for side in batch.size)
         shape = (self.plan.optim.batch, self.base.latent_channels, height, width)
-        draws = Draws.of(
+        drawn = Draws.of(
             self.plan.objective, self.base.objective.timesteps, shape, self.plan.seed, step, part
-        )[share]
+        )
+        draws = drawn[share]
         inputs = self.frozen.inputs(batch, draws)
-        noise, timestep = (drawn.to(self.engine.device) for drawn in (draws.noise, draws.timestep))
+        noise, timestep = (part.to(self.engine.device) for part in (draws.noise, draws.timestep))
         last = part == self.plan.optim.accumulation - 1
         with nullcontext() if last else self.engine.no_sync(self._wrapped):
             weight = loss_weight(self.base.objective, self.plan.objective, timestep, inputs.mask)
-            loss = control_loss(self.base, self._wrapped, inputs, noise, timestep, weight).mean()
-            self.engine.backward(loss / self.plan.optim.accumulation)
-        mean: Any = self.engine.reduce(loss.detach(), "mean")
-        return mean.item()
+            losses = control_loss(self.base, self._wrapped, inputs, noise, timestep, weight)
+            self.engine.backward(losses.mean() / self.plan.optim.accumulation)
+        gathered: Any = self.engine.gather(losses.detach())
+        return Pass(gathered, drawn.timestep)
 
     def gradient_norm(self) -> float:
         """Clip the gathered gradient, and return the norm that it had."""

@@ -24,11 +24,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from controlnet.errors import DataError
-from controlnet.files import whole
+from controlnet.files import remove_parts, whole
 
 SHARD_BYTES: Final = 64 * 2**20
 SHARD_ENTRIES: Final = 1024
 OPEN_SHARDS: Final = 128  # mapped at a time
+ABANDONED: Final = 86_400.0  # seconds: nobody is so long at writing a shard
 _FORMAT: Final = "controlnet cache 1"
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class TensorStore:
         self._sizes: dict[str, int] = {}
         self._prefixes = np.empty(0, np.uint64)
         self._shards = np.empty(0, np.uint32)
+        remove_parts(self.folder, ABANDONED)
         self.refresh()
 
     def refresh(self) -> None:
