@@ -3,9 +3,10 @@
 The loss of a step is mostly the luck of its timesteps, more so the smaller the batch, so no single step is
 judged. With ℓ_s the loss of step s:
 
-    level   the lowest that the running mean of ℓ has been for certain, taken over the last n = `SLOW` steps
-            or so, at the beginning over fewer: mean · (1 + DOUBT/√n). The zero convolutions begin as the
-            base alone, so from the first steps on it is about what the base is worth
+    level   the lowest that the running mean of ℓ has been, over the last n = `SLOW` steps or so, with room
+            for chance: mean · (1 + DOUBT/√n). In the first `SLOW` steps it is taken over those there are,
+            `FEWEST` at least, and is forgotten after them. The zero convolutions begin as the base alone,
+            so from the beginning it is about what the base is worth
     recent  the mean of min(ℓ_s, CAP·level) over the last `RECENT` steps; the cap keeps one broken picture
             from being taken for a trend
     blown up where recent > factor · level
@@ -24,9 +25,10 @@ log = logging.getLogger(__name__)
 
 SLOW: Final = 256
 RECENT: Final = 32
+FEWEST: Final = 8
 LEAST: Final = 16  # steps before the first judgement
 CAP: Final = 20.0
-DOUBT: Final = 4.0  # of single samples' losses the deviation is about the mean; this is three times it
+DOUBT: Final = 4.0  # of single samples' losses the deviation is about 1.3 times the mean; thrice that
 ASIDE: Final = ".diverged"
 
 
@@ -54,7 +56,9 @@ class DivergenceWatch:
         self._count += 1
         number = min(self._count, SLOW)
         self._mean += (loss - self._mean) / number
-        self._level = min(self._level, self._mean * (1 + DOUBT / number**0.5))
+        if self._count >= FEWEST:
+            level = self._mean * (1 + DOUBT / number**0.5)
+            self._level = level if self._count == SLOW else min(self._level, level)
         if not self._factor or self._count < LEAST or self.recent <= self._factor * self._level:
             return None
         return next(at for at, each in self._last if each > self._factor * self._level)

@@ -22,7 +22,7 @@ from controlnet.training.plan import TrainingPlan
 REFRESH: Final = 30  # seconds
 SHEETS: Final = 8  # contact sheets on the page, denser at first
 SHEET_WIDTH: Final = 1024
-NARROW: Final = Frame(width=480, left=72, right=14, top=4, gap=0, bottom=30, panel=200, across=5)
+NARROW: Final = Frame(width=480, left=72, right=30, top=4, gap=0, bottom=30, panel=200, across=5)
 LABELLED: Final = replace(NARROW, right=92)
 STYLE: Final = """<style>
 .far { height: 6px; border-radius: 3px; background: var(--panel); margin: 1rem 0 1.5rem; overflow: hidden; }

@@ -22,6 +22,7 @@ from pydantic import BaseModel, Field
 from controlnet.errors import PlanError
 from controlnet.fields import checked
 from controlnet.nearest import near
+from controlnet.training.older import VERSION, current
 from controlnet.training.sections import (
     Control,
     Data,
@@ -94,7 +95,7 @@ class TrainingPlan(Section):
         cls, values: Mapping[str, Any], overrides: Iterable[str] = (), subject: str = "the plan"
     ) -> "TrainingPlan":
         """Make a plan from nested values and overrides; PlanError, headed by the subject, for a misfit."""
-        nested = _deep_copy(values)
+        nested = current(_deep_copy(values), subject)
         for override in overrides:
             _apply(nested, override)
         _refuse_unknown(_dotted(nested), subject)
@@ -106,7 +107,7 @@ class TrainingPlan(Section):
 
     def values(self) -> dict[str, Any]:
         """Return the plan as plain nested values, as YAML and JSON hold them."""
-        return self.model_dump(mode="json", by_alias=True)
+        return {"version": VERSION, **self.model_dump(mode="json", by_alias=True)}
 
     def to_yaml(self) -> str:
         """Return the whole plan, defaults included, as YAML that `load` reads back."""
