@@ -38,6 +38,10 @@ def whole(path: str | Path) -> Iterator[Path]:
         yield part
         part.chmod(mode)  # some writers make files of their own that nobody else may read
         part.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a write that fails does not say where
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

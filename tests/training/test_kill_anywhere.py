@@ -3,7 +3,7 @@
 A point is one of three kinds, drawn by a seed: a moment of time, the n-th time that a file is opened,
 renamed, made or removed, and the n-th byte of a file, at which the system itself ends the process in the
 midst of a write. Each begins a few kilobytes of work anew or goes on with what the points before it have
-left, and every chain of them is brought to its end and compared, byte for byte, with what was never disturbed.
+left; every chain of them is brought to its end and compared, byte for byte, with what was never disturbed.
 """
 
 import json
