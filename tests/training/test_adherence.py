@@ -1,5 +1,6 @@
 """Adherence: scored sample by sample, against the base's own, whichever way is better."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 
 from controlnet.data import Batch
 from controlnet.evaluation.metric import Metric
-from controlnet.training import adherence
+from controlnet.training import adherence, train
 from controlnet.training.adherence import AdherenceMeter
+from tests.training.conftest import MakePlan
 
 
 class Brightness(Metric):
@@ -73,3 +75,14 @@ def test_of_a_single_score_there_is_no_error(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(adherence, "get", lambda family, spec: Brightness())
     made: Any = Sampler(["a", "nothing", "nothing"])
     assert AdherenceMeter("x", made).measure(torch.zeros(3, 3, 8, 8)) is None
+
+
+@pytest.mark.parametrize("spec", ["edge_f1(low=50, high=100)", "attributes"])
+def test_a_run_takes_any_metric_by_its_name(make_plan: MakePlan, spec: str) -> None:
+    """Of the registry: no metric is known to the trainer, nor which condition it belongs to."""
+    told = json.dumps(spec)
+    data = ("data.source=shapes", "data.condition=shapes_depth", "data.size=32", "data.held_out=4")
+    watch = ("watch.adherence_every=1", "watch.samples=2", "watch.sample_steps=1", f"watch.adherence={told}")
+    run = train(make_plan("steps=1", *data, *watch))
+    line = json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[0])
+    assert {"adherence", "adherence_of_base", "adherence_gain", "adherence_error"} <= line.keys()
