@@ -6,17 +6,14 @@ file, to Python and to safetensors alike.
 
 import errno
 import os
-import resource
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from controlnet.backbones import load_base
@@ -27,6 +24,7 @@ from controlnet.data.circles import draw
 from controlnet.training import TrainingPlan, state, train
 from controlnet.training.disk import Disk
 from controlnet.training.log import JsonLines
+from tests.cli.faulting import limited, pictures, the_line
 from tests.helpers import tiny_base
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -77,35 +75,6 @@ def run(values: Mapping[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture
         return limited(command, limit)
 
     return work
-
-
-def limited(command: list[str], limit: int) -> tuple[int, str]:
-    """Run a command in a child whose files may not become longer; return its status and what it said."""
-    listen, speak = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 99
-        try:
-            os.dup2(speak, 2)
-            import sys
-
-            sys.stderr = os.fdopen(2, "w", closefd=False)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-            status = main(command)
-            sys.stderr.flush()
-        finally:
-            os._exit(status)
-    os.close(speak)
-    with os.fdopen(listen) as said:
-        told = said.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
-
-
-def the_line(told: str) -> str:
-    """Return the one line of the mistake."""
-    lines = [line for line in told.splitlines() if line.startswith("controlnet: ")]
-    assert len(lines) == 1 and "Traceback" not in told, told
-    return lines[0]
 
 
 def assert_alike(first: Path, second: Path) -> None:
@@ -220,12 +189,7 @@ def test_a_picture_that_breaks_off_is_replaced_and_reported(run: Run, pairs: Pat
 
 
 def test_a_corrupt_shard_costs_what_is_behind_the_damage(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    for number in range(40):
-        spots = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        image = Image.fromarray(spots).resize((64, 64), Image.Resampling.BICUBIC)
-        image.save(tmp_path / f"in/{number:02d}.png")
-        (tmp_path / f"in/{number:02d}.txt").write_text("spots")
+    pictures(tmp_path / "in", 40)
     recipe = Recipe.model_validate({"condition": "canny", "layout": "webdataset", "per_shard": 4})
     list(build(open_source(str(tmp_path / "in")), recipe, tmp_path / "set"))
     shards = sorted((tmp_path / "set").glob("*.tar"))
@@ -305,27 +269,3 @@ def test_a_run_begun_before_plans_had_versions_goes_on(run: Run, tmp_path: Path)
         line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines() if "event" in line
     ]
     assert events == ['{"step": 2, "event": "the plan was changed", "steps": [2, 5]}']
-
-
-@pytest.mark.parametrize("layout", ["imagefolder", "webdataset"])
-@pytest.mark.parametrize("limit", [40_000, 9_000, 1_500])
-def test_a_full_disk_while_a_set_is_built(tmp_path: Path, layout: str, limit: int) -> None:
-    (tmp_path / "in").mkdir()
-    for number in range(8):
-        spots = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        image = Image.fromarray(spots).resize((64, 64), Image.Resampling.BICUBIC)
-        image.save(tmp_path / f"in/{number:02d}.png")
-        (tmp_path / f"in/{number:02d}.txt").write_text("spots")
-    command = ["--quiet", "dataset", "build", str(tmp_path / "in"), "--condition", "canny", "--workers", "1"]
-    command += ["--layout", layout, "--out"]
-    status, told = limited([*command, str(tmp_path / "set")], limit)
-    assert status == 2 and "free space" in the_line(told)
-    assert main([*command, str(tmp_path / "set")]) == 0 and main([*command, str(tmp_path / "whole")]) == 0
-    found = [
-        {str(p.relative_to(place)): p.read_bytes() for p in place.rglob("*") if p.is_file()}
-        for place in (tmp_path / "set", tmp_path / "whole")
-    ]
-    for files in found:
-        for name in [name for name in files if ".build" in name]:
-            del files[name]
-    assert found[0] == found[1]

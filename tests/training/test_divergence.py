@@ -33,8 +33,9 @@ def test_the_luck_of_single_samples_raises_no_alarm() -> None:
         assert first_alarm(list(lucky(rng, 5000))) is None
 
 
-@pytest.mark.parametrize("began", [10, 40, 2000])
-@pytest.mark.parametrize("times", [12.0, 1e4])
+@pytest.mark.parametrize(
+    ("began", "times"), [(10, 1e4), (40, 12.0), (40, 1e4), (2000, 12.0), (2000, 1e4)]
+)  # of ten samples nobody can say what twelve times as much is
 def test_a_loss_that_blows_up_is_found_soon_and_where_it_began(began: int, times: float) -> None:
     for seed in range(10):
         losses = lucky(np.random.default_rng(seed), began + 200)

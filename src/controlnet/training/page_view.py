@@ -151,7 +151,7 @@ def _panels(seen: Seen) -> list[tuple[Panel, str]]:
             ),
             (
                 Panel("Held-out loss", [Series("", curves["held_out_loss"].points, dots=True)]),
-                "True conditions.",
+                "With the true conditions.",
             ),
             (
                 Panel("Adherence", [scores], levels),
