@@ -1,10 +1,10 @@
 """A folder to sample in: a small base, a ControlNet that has an effect, a photo and its edges."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from controlnet.backbones import load_base
@@ -13,6 +13,7 @@ from controlnet.cli.app import main
 from controlnet.conditions import annotate
 from controlnet.core.controlnet import ControlNet
 from tests.helpers import tiny_base
+from tests.sampling.conftest import awake
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +22,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     base = load_base(tiny_base(folder / "base"))
     net = ControlNet.from_base(base)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in (*net.zeros.parameters(), *net.hint.parameters()):
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    save_controlnet(net, folder / "net.safetensors")
+    save_controlnet(awake(net, 3), folder / "net.safetensors")
     return folder
 
 
@@ -44,6 +41,16 @@ def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sample(*options: str) -> int:
     return main(["sample", "a red cube", "--base", "base", "--steps", "2", *options])
+
+
+def refused(place: Path, capsys: pytest.CaptureFixture[str], status: Callable[[], int]) -> str:
+    """Give the one line that a mistake is told in; nothing is written."""
+    before = {path.name for path in place.iterdir()}
+    assert status() == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert {path.name for path in place.iterdir()} == before
+    return error
 
 
 def opened(path: str) -> Image.Image:

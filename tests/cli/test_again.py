@@ -20,7 +20,7 @@ under clouds
 Negative prompt: blurry, grey
 Steps: 3, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 77, Size: 64x32, \
 Model hash: 6ce0161689, Model: v1-5, Clip skip: 1, Denoising strength: 0.6, Hires upscale: 2, \
-ControlNet 0: "Module: canny, Model: control_v11p_sd15_canny [d14c016b], Weight: 0.8, Resize Mode: \
+Hires upscaler: R-ESRGAN 4x+, Hires steps: 5, ControlNet 0: "Module: canny, Model: control_v11p_sd15_canny [d14c016b], Weight: 0.8, Resize Mode: \
 Crop and Resize, Guidance Start: 0, Guidance End: 0.9, Control Mode: ControlMode.PROMPT", Version: v1.10.1"""
 
 
@@ -147,11 +147,17 @@ def test_settings_of_the_web_ui_are_followed_and_the_rest_is_told(
     assert told("x.png") == told("x.png") | {
         "prompt": "a castle, (stone:1.2), on a hill\nunder clouds", "negative_prompt": "blurry, grey",
         "steps": 3, "sampler": "dpm++2m karras", "guidance_scale": 6.5, "seed": 77, "width": 64, "height": 64,
-        "clip_skip": 1,
+        "clip_skip": 1, "hires": 2.0, "hires_strength": 0.6,
     }  # fmt: skip
     error = capsys.readouterr().err
     assert "--control NET=IMAGE,weight=0.8,start=0,end=0.9,mode=prompt --annotate canny" in error
-    for left in ("control_v11p_sd15_canny", "v1-5, 6ce0161689", "Hires upscale 2", "strength, 0.6", "noise"):
+    for left in (
+        "control_v11p_sd15_canny",
+        "v1-5, 6ce0161689",
+        "by R-ESRGAN 4x+: lanczos",
+        "Hires steps 5",
+        "noise",
+    ):
         assert left in error
 
 

@@ -7,35 +7,23 @@ import pytest
 from PIL import Image
 
 from controlnet.backbones import load_base
-from controlnet.checkpoints import load_controlnet, save_controlnet
+from controlnet.checkpoints import load_controlnet
 from controlnet.cli.app import main
 from controlnet.conditions import annotate
-from controlnet.core.controlnet import ControlNet
 from controlnet.sampling import Clip, Control, generate, save_video
-from tests.helpers import tiny_base
-from tests.sampling.conftest import awake
+from tests.cli.sampling_place import made, place, refused
+
+__all__ = ["made", "place"]  # fixtures
 
 FRAMES = [np.roll(np.uint8(255) * (np.indices((64, 64, 3))[1] < 20), 8 * k, axis=1) for k in range(3)]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("frames")
-    net = awake(ControlNet.from_base(load_base(tiny_base(folder / "base"))), 3)
-    save_controlnet(net, folder / "net.safetensors")
-    return folder
-
-
-@pytest.fixture
-def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("base", "net.safetensors"):
-        (tmp_path / name).symlink_to(made / name)
+@pytest.fixture(autouse=True)
+def sequences(place: Path) -> None:
     for folder, pictures in (("in", FRAMES), ("maps", [annotate("canny", frame) for frame in FRAMES])):
         Path(folder).mkdir()
         for number, picture in enumerate(pictures):
             Image.fromarray(picture).save(f"{folder}/{number}.png")
-    return tmp_path
 
 
 def frames(*options: str) -> int:
@@ -95,8 +83,4 @@ def test_sequences_of_unlike_lengths_are_told(place: Path, capsys: pytest.Captur
 def test_mistakes_are_told_in_one_line(
     place: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
 ) -> None:
-    before = {path.name for path in place.iterdir()}
-    assert frames(*options) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and says in error
-    assert {path.name for path in place.iterdir()} == before
+    assert says in refused(place, capsys, lambda: frames(*options))

@@ -19,7 +19,7 @@ from controlnet.errors import SettingError, UnknownName
 from controlnet.sampling import Control, generate
 from controlnet.sampling.digest import Digests
 from tests.backbones.original import original, write_file, write_folder
-from tests.cli.sampling_place import made, opened, place, pngs, sample
+from tests.cli.sampling_place import made, opened, place, pngs, refused, sample
 
 __all__ = ["made", "place"]  # fixtures
 
@@ -126,12 +126,7 @@ def test_from_a_picture_and_a_mask(place: Path) -> None:
 def test_mistakes_are_told_in_one_line(
     place: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
 ) -> None:
-    before = pngs(place)
-    assert sample(*options) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert says in error
-    assert pngs(place) == before
+    assert says in refused(place, capsys, lambda: sample(*options))
 
 
 def test_a_control_without_effect_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

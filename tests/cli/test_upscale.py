@@ -8,33 +8,20 @@ import pytest
 from PIL import Image
 
 from controlnet.backbones import load_base
-from controlnet.checkpoints import load_controlnet, save_controlnet
+from controlnet.checkpoints import load_controlnet
 from controlnet.cli.app import main
 from controlnet.conditions import annotate
-from controlnet.core.controlnet import ControlNet
 from controlnet.sampling import Control
 from controlnet.sampling import upscale as enlarge
-from tests.helpers import tiny_base
-from tests.sampling.conftest import awake
+from tests.cli.sampling_place import made, place, refused
+
+__all__ = ["made", "place"]  # fixtures
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("upscale")
-    net = awake(ControlNet.from_base(load_base(tiny_base(folder / "base"))), 3)
-    save_controlnet(net, folder / "net.safetensors")
-    return folder
-
-
-@pytest.fixture
-def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("base", "net.safetensors"):
-        (tmp_path / name).symlink_to(made / name)
-    pixels = np.zeros((32, 40, 3), np.uint8)
-    pixels[8:24, 10:30] = 255
-    Image.fromarray(pixels).save("small.png")
-    return tmp_path
+@pytest.fixture(autouse=True)
+def small(place: Path) -> None:
+    with Image.open("photo.png") as photo:
+        photo.crop((20, 8, 60, 40)).save("small.png")
 
 
 def upscale(*options: str) -> int:
@@ -74,8 +61,4 @@ def test_a_larger_picture_with_its_map_and_settings(place: Path, capsys: pytest.
 def test_mistakes_are_told_in_one_line(
     place: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
 ) -> None:
-    before = {path.name for path in place.iterdir()}
-    assert upscale(*options) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and says in error
-    assert {path.name for path in place.iterdir()} == before
+    assert says in refused(place, capsys, lambda: upscale(*options))

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from controlnet.cli._controls import ControlText
 from controlnet.cli._job import Added, Job
+from controlnet.cli._maps import AS_IT_IS, HOLES
 from controlnet.cli._png import read_texts
 from controlnet.errors import DataError
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from controlnet.sampling.record import ControlRecord, FileRecord, Record
 
 DEVICE = "the kind of device"
+# Where one of these is another, maps that were made do not serve again.
+_MAPPED: Final = {"controls", "annotators", "width", "height", "image", "mask", "outpaint", "hires"}
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ def repeated(told: Job, given: set[str], source: Path) -> Job:
             "as it was written, since many programs drop the texts when they save it anew"
         )
     found = replace(found, **{name: getattr(told, name) for name in given}, source=source)
-    if given & {"controls", "annotators", "width", "height"}:  # maps were made for the old ones
+    if given & _MAPPED:
         found = replace(found, controls=[replace(control, map=None) for control in found.controls])
     return found
 
@@ -84,6 +87,10 @@ def _of_ours(told: Job, record: "Record", source: Path) -> Job:
         prompts=record.prompts or [record.prompt],
         negative=record.negative_prompt,
         base=record.base,
+        vae=place.found(record.vae),
+        text_encoders=[_added(place, file).path for file in record.text_encoders],
+        prediction_type=record.prediction_type,
+        ema=record.ema,
         controls=[text for text, _ in controls],
         annotators=[annotator for _, annotator in controls],
         seed=record.seed,
@@ -93,11 +100,17 @@ def _of_ours(told: Job, record: "Record", source: Path) -> Job:
         guidance_rescale=record.guidance_rescale,
         clip_skip=record.clip_skip,
         sampler=record.sampler,
-        width=record.width,
-        height=record.height,
+        # What grows has its size from the picture and its sides.
+        width=None if record.outpaint else record.width,
+        height=None if record.outpaint else record.height,
         image=place.found(record.image),
         mask=place.found(record.mask),
+        feather=record.feather,
+        outpaint=record.outpaint,
         strength=record.strength,
+        hires=record.hires,
+        hires_strength=record.hires_strength,
+        upscaler=record.upscaler,
         grid=record.grid,
         device="cpu" if record.device == "cpu" else told.device,
         loras=[_added(place, file) for file in record.loras],
@@ -167,7 +180,7 @@ def _control(place: _Place, record: "ControlRecord") -> tuple[ControlText, str |
     annotator = record.annotator
     if made is not None and not image.exists():
         log.warning("%s is gone; %s, which was made of it, takes its place", image, made)
-        image, made, annotator = made, None, None
+        image, made, annotator = made, None, AS_IT_IS if _holed(annotator) else None
     text = ControlText(
         place.net(record.net),
         image,
@@ -182,6 +195,13 @@ def _control(place: _Place, record: "ControlRecord") -> tuple[ControlText, str |
         map=made,
     )
     return text, annotator
+
+
+def _holed(annotator: str | None) -> bool:
+    """Say whether an annotator makes maps for inpainting, whose black pixels are holes."""
+    from controlnet.conditions import condition
+
+    return annotator is not None and condition(annotator).name() == HOLES
 
 
 def _added(place: _Place, file: "FileRecord") -> Added:

@@ -1,11 +1,18 @@
-"""One call of `controlnet sample`: what is to be made, from what, and where it goes."""
+"""A call of `controlnet sample`, `frames` or `upscale`: what is to be made, from what, and where it goes."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from controlnet.cli._controls import ControlText
 from controlnet.errors import DataError, SettingError
+
+if TYPE_CHECKING:
+    from controlnet.sampling.enlarge import Upscaler
+    from controlnet.sampling.options import Options
+    from controlnet.sampling.repaint import Side
 
 
 @dataclass(frozen=True)
@@ -17,35 +24,45 @@ class Added:
     token: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """The options, checked as far as it goes without any network.
 
-    source: the picture whose settings are taken over; known: hashes of what it was made from, by name.
+    Defaults stand for what a command does not offer. outpaint: pixels to grow by, by side. source: the
+    picture whose settings are taken over; known: hashes of what it was made from, by name.
     """
 
     prompts: Sequence[str]
-    negative: str
-    base: str
-    controls: Sequence[ControlText]
-    annotators: Sequence[str | None]  # one for each control, or none at all
     out: Path
+    base: str
     seed: int
-    count: int
     steps: int
     guidance: float
     guidance_rescale: float
     clip_skip: int | None
     sampler: str
-    width: int | None
-    height: int | None
-    image: Path | None
-    mask: Path | None
-    strength: float
-    grid: bool
     device: str
+    negative: str = ""
+    vae: Path | None = None
+    text_encoders: Sequence[Path] = ()
+    prediction_type: str | None = None
+    ema: bool = False
+    controls: Sequence[ControlText] = ()
+    annotators: Sequence[str | None] = ()  # one for each control, or none at all
     loras: Sequence[Added] = ()
     embeddings: Sequence[Added] = ()
+    count: int = 1
+    width: int | None = None
+    height: int | None = None
+    image: Path | None = None
+    mask: Path | None = None
+    feather: int = 0
+    outpaint: "Mapping[Side, int]" = field(default_factory=dict)
+    strength: float = 1.0
+    hires: float | None = None
+    hires_strength: float = 0.55
+    upscaler: "Upscaler" = "lanczos"
+    grid: bool = False
     preview: Path | None = None
     source: Path | None = None
     known: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -54,6 +71,17 @@ class Job:
     def total(self) -> int:
         """Number of pictures."""
         return len(self.prompts) * self.count
+
+    def options(self) -> "Options":
+        """Give what every task passes on to `generate`."""
+        return {
+            "negative_prompt": self.negative,
+            "steps": self.steps,
+            "guidance_scale": self.guidance,
+            "guidance_rescale": self.guidance_rescale,
+            "sampler": self.sampler,
+            "clip_skip": self.clip_skip,
+        }
 
     def pictures(self) -> list[Path]:
         """Name the files of the results: `out` itself, or numbered ones."""
@@ -69,6 +97,27 @@ class Job:
         several = len(self.controls) > 1
         return {n: self.out.with_name(f"{self.out.stem}.map{f'-{n + 1}' * several}.png") for n in wanted}
 
+    def check_task(self) -> None:
+        """Raise SettingError for options that do not go together."""
+        if self.outpaint and self.image is None:
+            raise SettingError("got --outpaint without --image; wanted the picture that is to grow")
+        if self.outpaint and self.mask is not None:
+            raise SettingError(
+                "got --outpaint and --mask; wanted one of them: paint a part anew, then grow the result"
+            )
+        if self.outpaint and (self.width or self.height):
+            raise SettingError(
+                "got --outpaint with --width or --height; wanted none: the picture and its new sides tell "
+                "the size"
+            )
+        if self.feather and not self.outpaint and self.mask is None:
+            raise SettingError("got --feather without --mask or --outpaint, whose edge it would soften")
+        if self.hires is not None and self.image is not None:
+            raise SettingError(
+                "got --hires with --image; wanted one of them: --hires enlarges what it has made itself, "
+                "`controlnet upscale` a picture that is there"
+            )
+
     def check_places(self) -> None:
         """Raise SettingError where a result could not be written, or would replace a picture that is read."""
         if self.out.suffix.lower() != ".png" or self.out.is_dir():
@@ -83,6 +132,11 @@ class Job:
                 raise SettingError(f"the result would replace {path}, which is read; choose another --out")
 
 
+def drawn(seed: int) -> int:
+    """Draw a seed where -1 asks for one."""
+    return secrets.randbelow(2**32) if seed == -1 else seed
+
+
 def read_prompts(path: Path) -> list[str]:
     """Read one prompt a line; empty lines and those that begin with # are left out. DataError for none."""
     try:
@@ -93,6 +147,22 @@ def read_prompts(path: Path) -> list[str]:
     if not prompts:
         raise DataError(f"{path} holds no prompt; wanted one a line")
     return prompts
+
+
+def read_sides(text: str) -> "dict[Side, int]":
+    """Read "left=64,right=32", or one number for all four sides; SettingError for another form."""
+    from controlnet.sampling.repaint import SIDES
+
+    given = [piece.partition("=")[::2] for piece in text.split(",")]
+    told = {side.strip(): pixels.strip() for side, pixels in given}
+    if text.strip().isdecimal():
+        told, given = dict.fromkeys(SIDES, text.strip()), []
+    if len(told) < len(given) or not set(told) <= set(SIDES) or not all(map(str.isdecimal, told.values())):
+        raise SettingError(
+            f"--outpaint {text}: wanted pixels by side, such as left=64,right=64 (also top, bottom), or one "
+            "number for all sides"
+        )
+    return {side: int(told[side]) for side in SIDES if side in told}
 
 
 def read_lora(text: str) -> Added:

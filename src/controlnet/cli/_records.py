@@ -26,7 +26,7 @@ def record_of(
     photos: "list[np.ndarray]",
     maps: "list[np.ndarray]",
 ) -> "Record":
-    """Write the job down; prompt and seed are those of the first picture."""
+    """Write the job down; prompt and seed are those of the first picture, the size that of the first pass."""
     from controlnet.core.origin import fingerprint as of_weights
     from controlnet.sampling import Record
     from controlnet.sampling.record import FileRecord
@@ -44,6 +44,10 @@ def record_of(
         height=size[1],
         base=job.base,
         base_hash=fingerprint,
+        vae=None if job.vae is None else _bytes(job.vae),
+        text_encoders=tuple(_bytes(path) for path in job.text_encoders),
+        prediction_type=job.prediction_type,
+        ema=job.ema,
         loras=tuple(_bytes(lora.path, weight=lora.weight) for lora in job.loras),
         embeddings=tuple(_bytes(added.path, token=added.token) for added in job.embeddings),
         controls=tuple(
@@ -54,7 +58,12 @@ def record_of(
         ),
         image=None if job.image is None else _picture(job.image),
         mask=None if job.mask is None else _picture(job.mask),
+        feather=job.feather,
+        outpaint=dict(job.outpaint),
         strength=job.strength,
+        hires=job.hires,
+        hires_strength=job.hires_strength,
+        upscaler=job.upscaler,
         prompts=tuple(job.prompts) if job.grid else (),
         count=job.count if job.grid else 1,
         grid=job.grid,
@@ -113,6 +122,7 @@ def _bytes(path: Path, weight: float | None = None, token: str | None = None) ->
 def hashes_of(record: "Record") -> dict[str, str]:
     """Give the hash of everything that a picture is made from, by its name."""
     files = [record.image, record.mask, *record.loras, *record.embeddings]
+    files += [record.vae, *record.text_encoders]
     for control in record.controls:
         files += [control.net, control.image, control.mask]
     found = {file.path: file.hash for file in files if file is not None}

@@ -16,6 +16,19 @@ Upscaler = Literal["lanczos", "bicubic", "latent"]
 
 PIXELS: Final[dict[str, int]] = {"lanczos": cv2.INTER_LANCZOS4, "bicubic": cv2.INTER_CUBIC}
 LATENT: Final = "latent"
+UPSCALERS: Final[dict[Upscaler, str]] = {  # as the web UI names them
+    "lanczos": "Lanczos",
+    "bicubic": "Bicubic",
+    "latent": "Latent (bicubic)",
+}
+
+
+def upscaler_name(name: str) -> Upscaler:
+    """Find an upscaler of a second pass by its name; else UnknownName."""
+    for own in UPSCALERS:
+        if own == name:
+            return own
+    raise UnknownName(unknown("upscaler", name, UPSCALERS))
 
 
 def enlarged(array: Pixels, size: Size, upscaler: str = "lanczos") -> Pixels:

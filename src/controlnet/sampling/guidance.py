@@ -5,7 +5,7 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, cat
 
-from controlnet.sampling.denoiser import ControlledDenoiser, Denoiser, Step
+from controlnet.sampling.denoiser import ControlledDenoiser, Step
 
 
 @final
@@ -45,15 +45,3 @@ def rescaled(
     axes = tuple(range(1, guided.ndim))
     factor = prompted.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True)
     return share * (guided * factor) + (1 - share) * guided
-
-
-def guide(
-    conditional: ControlledDenoiser,
-    unconditional: ControlledDenoiser | None,
-    scale: float,
-    rescale: float = 0.0,
-) -> Denoiser:
-    """Guide by `scale`; at 1, or where there is nothing to guide away from, the second pass is left out."""
-    if unconditional is None or scale == 1.0:
-        return conditional
-    return ClassifierFree(conditional, unconditional, scale, rescale)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from controlnet.errors import UnknownName
+from controlnet.sampling.enlarge import UPSCALERS, Upscaler
 from controlnet.sampling.schedulers import sampler_name
 
 _NEGATIVE: Final = "Negative prompt:"
@@ -49,6 +50,7 @@ def read_infotext(text: str) -> Infotext:
             notes.append(f"{key} {value!r} is no number")
     _size(fields, settings)
     _sampler(fields, settings, notes)
+    _hires(fields, settings, notes)
     notes += _left_out(fields)
     return Infotext(settings, tuple(notes))
 
@@ -70,6 +72,26 @@ def _sampler(fields: dict[str, str], settings: dict[str, str | int | float], not
             break
         except UnknownName as error:
             notes.append(str(error))
+
+
+def _hires(fields: dict[str, str], settings: dict[str, str | int | float], notes: list[str]) -> None:
+    """Read a second pass, whose strength stands under the name that picture to picture has."""
+    try:
+        scale = float(fields.get("Hires upscale", ""))
+        strength = float(fields.get("Denoising strength", "0.7"))
+    except ValueError:
+        return
+    settings |= {"hires": scale, "hires_strength": strength}
+    name = fields.get("Hires upscaler", "Latent")
+    known: dict[str, Upscaler] = {label.lower(): own for own, label in UPSCALERS.items()}
+    if name.startswith("Latent"):
+        settings["upscaler"] = "latent"
+    elif name.lower() in known:
+        settings["upscaler"] = known[name.lower()]
+    else:
+        notes.append(f"its second pass enlarged by {name}: lanczos takes its place")
+    for key in ("Hires upscale", "Hires upscaler", "Denoising strength"):
+        fields.pop(key, None)
 
 
 def _left_out(fields: dict[str, str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from controlnet.core.backbone import Context
 from controlnet.errors import SettingError, ShapeError
 from controlnet.sampling.control import Control
 from controlnet.sampling.denoiser import ControlledDenoiser, Denoiser, Steering
-from controlnet.sampling.guidance import guide
+from controlnet.sampling.guidance import ClassifierFree
 from controlnet.sampling.inpaint import KeepRest
 from controlnet.sampling.placing import image_of, mask_of, placed
 from controlnet.sampling.prompts import by_picture, filled, length_of
@@ -53,9 +53,10 @@ def sample_latents(
     """Sample B latents, each under its own prompt, controls and seed.
 
     context: the prompts, of batch B, or one by one where their lengths differ. negative: likewise, of batch B
-    or 1, each as long as its prompt; None means the empty prompt. controls: their
-    images are tensors (B|1, C, H, W) in [0, 1]; with B rows each picture has its own. noise: the first noise,
-    or None to draw it from `seeds`, one for each picture; both may be given (seeds then serve random steps).
+    or 1, each as long as its prompt; None means the empty prompt. controls: their images are tensors
+    (B|1, C, H, W) in [0, 1], or −1 where a ControlNet for inpainting is to see a hole; with B rows each
+    picture has its own. noise: the first noise, or None to draw it from `seeds`, one for each picture; both
+    may be given (seeds then serve random steps).
     size: (width, height) in pixels, where neither noise nor start tells it; None takes that of the controls,
     else the base's own. start: clean latents to begin from with strength < 1. repaint: 1 where painted anew,
     the rest of `start` being kept. guidance_rescale: in [0, 1], how far predictions under guidance are
@@ -137,7 +138,7 @@ class _Together:
         self._shared = [c.net.embed(image_of(c)) if len(image_of(c)) == 1 else None for c in controls]
 
     def denoiser(self, rows: slice) -> Denoiser:
-        """Give the denoiser for these rows of the whole batch."""
+        """Give the denoiser for these rows of the whole batch; at scale 1 one pass does."""
         count = rows.stop - rows.start
         steerings = [
             Steering(
@@ -153,7 +154,7 @@ class _Together:
             return prompted
         both = tuple(s for s in steerings if not s.control.conditional_only)
         unguided = ControlledDenoiser(self._base, Context.cat(self._negative[rows]), both)
-        return guide(prompted, unguided, self._scale, self._rescale)
+        return ClassifierFree(prompted, unguided, self._scale, self._rescale)
 
 
 def _first_noise(

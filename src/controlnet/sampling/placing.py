@@ -116,8 +116,7 @@ def _check_image(image: Tensor, net: ControlNet, name: str, latents: torch.Size)
             f"of {wanted[1]}×{wanted[2]} pixels for these latents: convert or resize it"
         )
     _check_count(len(image), "images", name, total)
-    # -1 marks what is to be painted anew (inpainting ControlNets).
-    _check_range(image, -1.0, f"{name} has an image")
+    _check_range(image, -1.0, f"{name} has an image", "[-1, 1], below 0 only in holes that are painted anew")
 
 
 def _check_mask(mask: Tensor, name: str, latents: torch.Size) -> None:
@@ -127,7 +126,7 @@ def _check_mask(mask: Tensor, name: str, latents: torch.Size) -> None:
             "acts"
         )
     _check_count(len(mask), "masks", name, latents[0])
-    _check_range(mask, 0.0, f"{name} has a mask")
+    _check_range(mask, 0.0, f"{name} has a mask", "[0, 1]")
 
 
 def _check_count(count: int, what: str, name: str, total: int) -> None:
@@ -137,10 +136,10 @@ def _check_count(count: int, what: str, name: str, total: int) -> None:
         )
 
 
-def _check_range(tensor: Tensor, least: float, subject: str) -> None:
+def _check_range(tensor: Tensor, least: float, subject: str, wanted: str) -> None:
     low, high = float(tensor.min()), float(tensor.max())
     if not (low >= least and high <= 1):  # so put, NaN is refused too
-        raise DataError(f"{subject} with values from {low:g} to {high:g}; wanted them in [0, 1]")
+        raise DataError(f"{subject} with values from {low:g} to {high:g}; wanted them in {wanted}")
 
 
 def _has_effect(control: Control, name: str, steps: int, guidance_scale: float) -> bool:

@@ -3,12 +3,14 @@
 import json
 from typing import Any, Final, Self, final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from controlnet import __version__
 from controlnet.errors import DataError
 from controlnet.fields import checked
 from controlnet.sampling.control import MODES, RULES, Law, Mode, Rule
+from controlnet.sampling.enlarge import UPSCALERS, Upscaler
+from controlnet.sampling.repaint import Side
 from controlnet.sampling.schedulers import SAMPLERS, sampler_name
 
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +57,7 @@ class Record(BaseModel):
     """All that is needed to make one picture again with the same base and ControlNets.
 
     prompts, count: of a grid, which holds count pictures of each prompt; else one of `prompt`. device: its
-    kind, since kernels round differently on others.
+    kind, since kernels round differently on others. width, height: with `hires`, of the first pass.
     """
 
     model_config = _FROZEN
@@ -72,12 +74,21 @@ class Record(BaseModel):
     height: int
     base: str
     base_hash: str = ""
+    vae: FileRecord | None = None
+    text_encoders: tuple[FileRecord, ...] = ()
+    prediction_type: str | None = None
+    ema: bool = False
     loras: tuple[FileRecord, ...] = ()
     embeddings: tuple[FileRecord, ...] = ()
     controls: tuple[ControlRecord, ...] = ()
     image: FileRecord | None = None
     mask: FileRecord | None = None
+    feather: int = 0
+    outpaint: dict[Side, int] = Field(default_factory=dict)
     strength: float = 1.0
+    hires: float | None = None
+    hires_strength: float = 0.55
+    upscaler: Upscaler = "lanczos"
     prompts: tuple[str, ...] = ()
     count: int = 1
     grid: bool = False
@@ -109,7 +120,8 @@ class Record(BaseModel):
             ("Size", f"{self.width}x{self.height}"),
             ("Model hash", self.base_hash),
             ("Model", self.base),
-            *([("Denoising strength", self.strength)] if self.image is not None else []),
+            *([("VAE hash", self.vae.hash), ("VAE", self.vae.path)] if self.vae is not None else []),
+            *self._task(),
             *([("Clip skip", self.clip_skip)] if self.clip_skip is not None else []),
             *([("CFG rescale", self.guidance_rescale)] if self.guidance_rescale else []),
             *(
@@ -124,6 +136,21 @@ class Record(BaseModel):
         if self.negative_prompt:
             lines.append(f"Negative prompt: {self.negative_prompt}")
         return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in pairs)])
+
+    def _task(self) -> list[tuple[str, object]]:
+        """Give what goes beyond text to picture; the web UI has no name for growing."""
+        if self.hires is not None:
+            return [
+                ("Denoising strength", self.hires_strength),
+                ("Hires upscale", self.hires),
+                ("Hires upscaler", UPSCALERS[self.upscaler]),
+            ]
+        sides = " ".join(f"{side}={pixels}" for side, pixels in self.outpaint.items())
+        return [
+            *([("Denoising strength", self.strength)] if self.image is not None else []),
+            *([("Mask blur", self.feather)] if self.feather else []),
+            *([("Outpaint", sides)] if sides else []),
+        ]
 
     def texts(self) -> dict[str, str]:
         """Give the texts to be kept in a PNG: "parameters" for the web UI, "controlnet" as JSON for us."""

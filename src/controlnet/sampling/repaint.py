@@ -14,13 +14,15 @@ from controlnet.sampling.control import Control
 from controlnet.sampling.fitting import filled, on_canvas
 from controlnet.sampling.images import Size, resize_map
 from controlnet.sampling.inpaint import feathered
-from controlnet.sampling.latents import Progress
+from controlnet.sampling.latents import Preview, Progress
 from controlnet.sampling.options import Options
 from controlnet.sampling.pipeline import generate
 from controlnet.sampling.size import stride
 
 Fill = Literal["edge", "reflect", "grey"]
+Side = Literal["left", "top", "right", "bottom"]
 
+SIDES: Final[tuple[Side, ...]] = get_args(Side)
 _GREY: Final = 127
 
 
@@ -36,6 +38,7 @@ def inpaint(
     seed: int = 7,
     count: int = 1,
     progress: Progress | None = None,
+    preview: Preview | None = None,
     **options: Unpack[Options],
 ) -> list[Image.Image]:
     """Paint anew what is white in the mask; the rest of the picture returns to the bit, whatever its size.
@@ -64,6 +67,7 @@ def inpaint(
         mask=filled(region, canvas),
         strength=strength,
         progress=progress,
+        preview=preview,
         **options,
     )
     return [picture.crop((0, 0, *size)) for picture in pictures]
@@ -85,6 +89,7 @@ def outpaint(
     seed: int = 7,
     count: int = 1,
     progress: Progress | None = None,
+    preview: Preview | None = None,
     **options: Unpack[Options],
 ) -> list[Image.Image]:
     """Grow a picture by so many pixels at each side, and paint what is new.
@@ -107,6 +112,7 @@ def outpaint(
         seed=seed,
         count=count,
         progress=progress,
+        preview=preview,
         **options,
     )
 

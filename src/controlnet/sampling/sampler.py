@@ -36,7 +36,7 @@ class Sampler:
         self._kind = SAMPLERS[sampler_name(name)]
         self._scheduler = build_scheduler(name, config)
         self._flow = is_flow(config)
-        self._velocity = self._scheduler.config.prediction_type == "v_prediction" if not self._flow else False
+        self._velocity = not self._flow and self._scheduler.config.prediction_type == "v_prediction"
         self._plms = self._kind.solver.scheduler == "PNDMScheduler"
         if self._plms and self._velocity:  # averages what is predicted, which only of noise makes a method
             self._scheduler.register_to_config(prediction_type="epsilon")

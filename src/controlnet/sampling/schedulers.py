@@ -84,12 +84,7 @@ SPACINGS: Final[dict[str, Spacing]] = {
     ),
     "exponential": Spacing("Exponential", _ANEW | {"use_exponential_sigmas": True}, "evenly spaced log σ"),
     "beta": Spacing("Beta", _ANEW | {"use_beta_sigmas": True}, "Lee et al. 2407.12173, α = β = 0.6"),
-    "normal": Spacing(
-        "Normal",
-        {"timestep_spacing": "linspace"},
-        "first and last timestep included",
-        ("uniform", "linspace"),
-    ),
+    "normal": Spacing("Normal", _ANEW, "first and last timestep included", ("uniform", "linspace")),
     "sgm uniform": Spacing(
         "SGM Uniform",
         {"timestep_spacing": "trailing"},

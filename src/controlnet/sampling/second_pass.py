@@ -8,12 +8,11 @@ from PIL import Image
 from torch import Tensor
 
 from controlnet.backbones import Base
-from controlnet.errors import SettingError, UnknownName
-from controlnet.nearest import unknown
+from controlnet.errors import SettingError
 from controlnet.sampling.control import Control
-from controlnet.sampling.enlarge import LATENT, PIXELS, Upscaler, enlarged, enlarged_latents
+from controlnet.sampling.enlarge import LATENT, Upscaler, enlarged, enlarged_latents, upscaler_name
 from controlnet.sampling.images import Size, picture_size
-from controlnet.sampling.latents import Progress
+from controlnet.sampling.latents import Preview, Progress
 from controlnet.sampling.options import Options
 from controlnet.sampling.pipeline import generate
 from controlnet.sampling.size import output_size
@@ -34,6 +33,7 @@ def hires(
     seed: int = 7,
     count: int = 1,
     progress: Progress | None = None,
+    preview: Preview | None = None,
     **options: Unpack[Options],
 ) -> list[Image.Image]:
     """Make pictures at the base's own size, enlarge them by `scale`, and paint them over at the new size.
@@ -50,8 +50,7 @@ def hires(
     """
     if count < 1:
         raise SettingError(f"got count {count}; wanted at least 1 picture")
-    if upscaler != LATENT and upscaler not in PIXELS:
-        raise UnknownName(unknown("upscaler", upscaler, (*PIXELS, LATENT)))
+    upscaler_name(upscaler)
     second = controls if second_controls is None else second_controls
     small, large = pass_sizes(base, [*controls, *second], width, height, scale)
     second_options: Options = options if second_steps is None else {**options, "steps": second_steps}
@@ -66,6 +65,7 @@ def hires(
             width=small[0],
             height=small[1],
             progress=last,
+            preview=preview,
             **options,
         )
         pictures += generate(
@@ -78,6 +78,7 @@ def hires(
             image=last.enlarged(base, large) if upscaler == LATENT else _enlarged(first, large, upscaler),
             strength=strength,
             progress=progress,
+            preview=preview,
             **second_options,
         )
     return pictures

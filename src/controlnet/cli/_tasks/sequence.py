@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlnet.cli._job import Job
+from controlnet.cli._loading import controls_of, load, makers_of, nets_of
+from controlnet.cli._maps import mapped
 from controlnet.cli._progress import progress
 from controlnet.cli._records import record_of
-from controlnet.cli._sampling import add_to, check_controls, control_of, device_of, mapped
 from controlnet.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -37,33 +38,26 @@ class Done:
 
 def run(job: Job, sequence: Sequence) -> Done:
     """Do the job and tell how many frames there are."""
-    from controlnet.backbones import load_base
-    from controlnet.checkpoints import load_controlnet
-    from controlnet.conditions import condition
     from controlnet.sampling import Clip, generate_frames
     from controlnet.sampling.frames import frames_folder
     from controlnet.sampling.size import output_size
 
-    # What can be wrong without a network is found before any is loaded.
-    check_controls(job)
-    makers = [None if spec is None else condition(spec) for spec in job.annotators]
+    makers = makers_of(job)
     followed = [_Followed(Clip(control.image)) for control in job.controls]
     if job.image is None and not followed:
         raise SettingError("got neither --control nor --image; wanted the frames that the pictures follow")
     clip = followed[0].clip if job.image is None else Clip(job.image)
     frames_folder(job.out, [clip, *(one.clip for one in followed)])
     first = next(iter(clip))[1]
-    base = load_base(job.base, device=device_of(job.device))
-    fingerprint = base.fingerprint()
+    base, fingerprint = load(job)
     size = output_size(base, job.width, job.height, [(first.shape[1], first.shape[0])])
-    add_to(base, job)
-    nets = [load_controlnet(control.net, base=base).eval() for control in job.controls]
+    nets = nets_of(job, base)
     firsts = [first] * len(nets)
     record = record_of(replace(job, image=None), base, fingerprint, size, nets, firsts, firsts)
 
     def steered(frame: "Pixels") -> "list[Control]":
         maps = [mapped(one.next(), maker, size) for one, maker in zip(followed, makers, strict=True)]
-        return [control_of(job, k, net, one) for k, (net, one) in enumerate(zip(nets, maps, strict=True))]
+        return controls_of(job, nets, makers, maps)
 
     done = Done()
     with progress("painting", clip.count, "frames") as advance:
@@ -87,10 +81,7 @@ def run(job: Job, sequence: Sequence) -> Done:
             keep=sequence.keep,
             texts={"parameters": record.parameters()},
             on_frame=note,
-            negative_prompt=job.negative,
-            steps=job.steps,
-            guidance_scale=job.guidance,
-            sampler=job.sampler,
+            **job.options(),
         )
     for one in followed:
         one.end()

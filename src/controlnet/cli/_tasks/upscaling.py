@@ -5,17 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from controlnet.cli._job import Job
+from controlnet.cli._loading import controls_of, load, makers_of, nets_of
+from controlnet.cli._maps import mapped, save_map
 from controlnet.cli._png import save_png
 from controlnet.cli._records import record_of
-from controlnet.cli._sampling import (
-    add_to,
-    check_controls,
-    control_of,
-    device_of,
-    mapped,
-    save_map,
-    steps_told,
-)
+from controlnet.cli._sampling import steps_told
 from controlnet.errors import SettingError
 
 
@@ -31,9 +25,6 @@ class Tiles:
 
 def run(job: Job, tiles: Tiles) -> list[Path]:
     """Do the job and return the files that it wrote: control maps that were made, then the picture."""
-    from controlnet.backbones import load_base
-    from controlnet.checkpoints import load_controlnet
-    from controlnet.conditions import condition
     from controlnet.conditions._image import to_array
     from controlnet.sampling import upscale
     from controlnet.sampling.tiled import tiling_of
@@ -41,23 +32,19 @@ def run(job: Job, tiles: Tiles) -> list[Path]:
     if job.image is None:
         raise SettingError("got no picture to enlarge; wanted one")
     job.check_places()
-    # What can be wrong without a network is found before any is loaded.
-    check_controls(job)
-    makers = [None if spec is None else condition(spec) for spec in job.annotators]
+    makers = makers_of(job)
     picture, photos = to_array(job.image), [to_array(control.image) for control in job.controls]
-    base = load_base(job.base, device=device_of(job.device))
-    fingerprint = base.fingerprint()
+    base, fingerprint = load(job)
     height, width = picture.shape[:2]
     size = tiling_of(base, (width, height), tiles.scale, tiles.tile, tiles.overlap).size
-    add_to(base, job)
     maps = [mapped(photo, maker, size) for photo, maker in zip(photos, makers, strict=True)]
-    nets = [load_controlnet(control.net, base=base).eval() for control in job.controls]
+    nets = nets_of(job, base)
     with steps_told() as tell:
         made = upscale(
             base,
             job.prompts[0],
             picture,
-            [control_of(job, k, net, one) for k, (net, one) in enumerate(zip(nets, maps, strict=True))],
+            controls_of(job, nets, makers, maps),
             scale=tiles.scale,
             tile=tiles.tile,
             overlap=tiles.overlap,
@@ -65,10 +52,7 @@ def run(job: Job, tiles: Tiles) -> list[Path]:
             upscaler=tiles.upscaler,
             seed=job.seed,
             progress=tell,
-            negative_prompt=job.negative,
-            steps=job.steps,
-            guidance_scale=job.guidance,
-            sampler=job.sampler,
+            **job.options(),
         )
     for number, path in job.maps().items():
         save_map(path, maps[number], job.annotators[number])
