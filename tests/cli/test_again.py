@@ -20,7 +20,8 @@ under clouds
 Negative prompt: blurry, grey
 Steps: 3, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 77, Size: 64x32, \
 Model hash: 6ce0161689, Model: v1-5, Clip skip: 1, Denoising strength: 0.6, Hires upscale: 2, \
-Hires upscaler: R-ESRGAN 4x+, Hires steps: 5, ControlNet 0: "Module: canny, Model: control_v11p_sd15_canny [d14c016b], Weight: 0.8, Resize Mode: \
+Hires upscaler: R-ESRGAN 4x+, Hires steps: 5, \
+ControlNet 0: "Module: canny, Model: control_v11p_sd15_canny [d14c016b], Weight: 0.8, Resize Mode: \
 Crop and Resize, Guidance Start: 0, Guidance End: 0.9, Control Mode: ControlMode.PROMPT", Version: v1.10.1"""
 
 
