@@ -69,6 +69,16 @@ def test_sequences_of_unlike_lengths_are_told(place: Path, capsys: pytest.Captur
     assert "in has more frames" in capsys.readouterr().err
 
 
+def test_what_every_task_takes(place: Path) -> None:
+    control = Control(load_controlnet("net.safetensors", base := load_base("base")).eval(), "maps/0.png")
+    options = ("--guidance", "4", "--guidance-rescale", ".7", "--prediction-type", "v_prediction")
+    assert frames("--control", "net.safetensors=maps", *options, "--out", "a") == 0
+    base.scheduler_config["prediction_type"] = "v_prediction"
+    (wanted,) = generate(base, "a red cube", [control], steps=1, guidance_scale=4.0, guidance_rescale=0.7)
+    with Image.open("a/0.png") as image:
+        assert np.array_equal(np.asarray(image), np.asarray(wanted))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from controlnet.backbones import load_base
 from controlnet.checkpoints import load_controlnet
@@ -132,6 +134,18 @@ def test_mistakes_are_told_in_one_line(
 def test_a_control_without_effect_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sample("--control", "net.safetensors=edges.png,weight=0", "--out", "h.png") == 0
     assert "no effect: its weight is 0" in capsys.readouterr().err
+
+
+def test_a_word_that_no_prompt_has_is_told_of_in_any_case(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({"emb_params": torch.ones(1, 16)}, "gem.safetensors")
+    options = ("--embedding", "gem.safetensors:<Red>", "--seed", "3")
+    assert sample(*options, "--out", "a.png") == 0
+    assert "'<Red>' of gem.safetensors is in no prompt" in capsys.readouterr().err
+    assert sample(*options, "--negative", "a <red> one", "--out", "b.png") == 0
+    assert "in no prompt" not in capsys.readouterr().err
+    assert not np.array_equal(np.asarray(opened("a.png")), np.asarray(opened("b.png")))
 
 
 @pytest.mark.parametrize(

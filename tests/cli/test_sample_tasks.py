@@ -145,6 +145,9 @@ def test_parts_of_the_base_from_elsewhere(place: Path, capsys: pytest.CaptureFix
     assert told["vae"] == {"path": "base/vae"} and told["prediction_type"] == "v_prediction"
     assert told["text_encoders"] == [{"path": "base/text_encoder"}]
     same_again("a.png")
+    assert sample("--text-encoder", "own", "--seed", "3", "--out", "own.png") == 0
+    assert np.array_equal(pixels("own.png"), pixels("plain.png"))
+    same_again("own.png")
     assert "wanted it for a file" in refused(place, capsys, lambda: sample("--ema"))
 
 

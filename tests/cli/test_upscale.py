@@ -46,6 +46,16 @@ def test_a_larger_picture_with_its_map_and_settings(place: Path, capsys: pytest.
         assert json.loads(image.info["upscale"])["scale"] == 2.0
 
 
+def test_what_every_task_takes(place: Path) -> None:
+    options = ("--guidance-rescale", ".7", "--prediction-type", "v_prediction", "--seed", "5")
+    assert upscale(*options, "--overlap", "8", "--out", "large.png") == 0
+    base = load_base("base", prediction_type="v_prediction")
+    wanted = enlarge(base, "a red cube", "small.png", overlap=8, seed=5, steps=2, guidance_rescale=0.7)
+    with Image.open("large.png") as image:
+        assert np.array_equal(np.asarray(image), np.asarray(wanted))
+        assert "CFG rescale: 0.7" in image.info["parameters"]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

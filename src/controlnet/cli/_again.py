@@ -88,7 +88,7 @@ def _of_ours(told: Job, record: "Record", source: Path) -> Job:
         negative=record.negative_prompt,
         base=record.base,
         vae=place.found(record.vae),
-        text_encoders=[_added(place, file).path for file in record.text_encoders],
+        text_encoders=[place.found(file) for file in record.text_encoders],
         prediction_type=record.prediction_type,
         ema=record.ema,
         controls=[text for text, _ in controls],

@@ -44,7 +44,7 @@ class Job:
     device: str
     negative: str = ""
     vae: Path | None = None
-    text_encoders: Sequence[Path] = ()
+    text_encoders: Sequence[Path | None] = ()  # None keeps the base's own
     prediction_type: str | None = None
     ema: bool = False
     controls: Sequence[ControlText] = ()
@@ -147,6 +147,11 @@ def read_prompts(path: Path) -> list[str]:
     if not prompts:
         raise DataError(f"{path} holds no prompt; wanted one a line")
     return prompts
+
+
+def read_encoders(paths: Sequence[Path]) -> list[Path | None]:
+    """Read one text encoder for each of the base's; "own" is None, which keeps that."""
+    return [None if str(path) == "own" else path for path in paths]
 
 
 def read_sides(text: str) -> "dict[Side, int]":

@@ -52,7 +52,7 @@ Vae = Annotated[Path | None, typer.Option(help="Another VAE: a file or a folder.
 TextEncoder = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Another text encoder, a file or a folder; may be repeated, one for each of the base's.",
+        help="Another text encoder, file or folder; with several, one for each, own to keep it.",
         show_default=False,
         rich_help_panel=BASE,
     ),

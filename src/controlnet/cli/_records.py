@@ -45,7 +45,7 @@ def record_of(
         base=job.base,
         base_hash=fingerprint,
         vae=None if job.vae is None else _bytes(job.vae),
-        text_encoders=tuple(_bytes(path) for path in job.text_encoders),
+        text_encoders=tuple(None if path is None else _bytes(path) for path in job.text_encoders),
         prediction_type=job.prediction_type,
         ema=job.ema,
         loras=tuple(_bytes(lora.path, weight=lora.weight) for lora in job.loras),

@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
         device: shared.Device = "auto",
     ) -> None:
         """Make a picture of each frame, under control maps of its own."""
-        from controlnet.cli._job import Job, drawn, read_embedding, read_lora
+        from controlnet.cli._job import Job, drawn, read_embedding, read_encoders, read_lora
         from controlnet.cli._tasks.sequence import Sequence, run
         from controlnet.sampling.schedulers import sampler_name
 
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
             negative=negative,
             base=base,
             vae=vae,
-            text_encoders=text_encoder or (),
+            text_encoders=read_encoders(text_encoder or ()),
             prediction_type=prediction_type,
             ema=ema,
             controls=[read_control(text) for text in control or ()],

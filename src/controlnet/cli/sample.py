@@ -126,7 +126,15 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Make pictures from a prompt, under any number of controls."""
         from controlnet.cli._again import repeated
-        from controlnet.cli._job import Job, drawn, read_embedding, read_lora, read_prompts, read_sides
+        from controlnet.cli._job import (
+            Job,
+            drawn,
+            read_embedding,
+            read_encoders,
+            read_lora,
+            read_prompts,
+            read_sides,
+        )
         from controlnet.cli._sampling import run
         from controlnet.sampling.enlarge import upscaler_name
         from controlnet.sampling.schedulers import sampler_name
@@ -141,7 +149,7 @@ def register(app: typer.Typer) -> None:
             negative=negative,
             base=base,
             vae=vae,
-            text_encoders=text_encoder or (),
+            text_encoders=read_encoders(text_encoder or ()),
             prediction_type=prediction_type,
             ema=ema,
             controls=[read_control(text) for text in control or ()],

@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
         device: shared.Device = "auto",
     ) -> None:
         """Enlarge a picture and paint it over in overlapping tiles."""
-        from controlnet.cli._job import Job, drawn, read_embedding, read_lora
+        from controlnet.cli._job import Job, drawn, read_embedding, read_encoders, read_lora
         from controlnet.cli._tasks.upscaling import Tiles, run
         from controlnet.sampling.schedulers import sampler_name
 
@@ -64,7 +64,7 @@ def register(app: typer.Typer) -> None:
             negative=negative,
             base=base,
             vae=vae,
-            text_encoders=text_encoder or (),
+            text_encoders=read_encoders(text_encoder or ()),
             prediction_type=prediction_type,
             ema=ema,
             controls=[read_control(text) for text in control or ()],

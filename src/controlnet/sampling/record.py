@@ -75,7 +75,7 @@ class Record(BaseModel):
     base: str
     base_hash: str = ""
     vae: FileRecord | None = None
-    text_encoders: tuple[FileRecord, ...] = ()
+    text_encoders: tuple[FileRecord | None, ...] = ()
     prediction_type: str | None = None
     ema: bool = False
     loras: tuple[FileRecord, ...] = ()
