@@ -45,7 +45,8 @@ def test_maps_made_from_frames_are_as_good_as_maps(place: Path, capsys: pytest.C
             with Image.open(f"{folder}/{number}.png") as image:
                 assert np.array_equal(np.asarray(image), np.asarray(wanted))
                 assert "Seed: 7," in image.info["parameters"]
-    capsys.readouterr()
+    assert main(["sample", "--from", "a/0.png"]) == 2
+    assert "made by `controlnet frames`" in capsys.readouterr().err
     assert frames("--control", "net.safetensors=in", "--annotate", "canny", "--out", "a") == 0
     assert "3 of them were there already" in capsys.readouterr().out
 

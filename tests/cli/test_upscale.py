@@ -9,6 +9,7 @@ from PIL import Image
 
 from controlnet.backbones import load_base
 from controlnet.checkpoints import load_controlnet
+from controlnet.cli._again import rows
 from controlnet.cli.app import main
 from controlnet.conditions import annotate
 from controlnet.sampling import Control
@@ -44,6 +45,11 @@ def test_a_larger_picture_with_its_map_and_settings(place: Path, capsys: pytest.
         assert np.array_equal(np.asarray(image), np.asarray(wanted))
         assert "Size: 80x64" in image.info["parameters"] and "Seed: 5," in image.info["parameters"]
         assert json.loads(image.info["upscale"])["scale"] == 2.0
+    found = dict(rows(Path("large.png")))
+    assert found["made by"] == "controlnet upscale" and '"overlap": 8' in found["tiles"]
+    assert "note" not in found
+    says = refused(place, capsys, lambda: main(["sample", "--from", "large.png"]))
+    assert "made by `controlnet upscale`, which --from does not repeat" in says
 
 
 def test_what_every_task_takes(place: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from controlnet.sampling.record import ControlRecord, FileRecord, Record
 
 DEVICE = "the kind of device"
+UPSCALE: Final = "upscale"  # of the PNG's text that says how `controlnet upscale` laid its tiles
 # Where one of these is another, maps that were made do not serve again.
 _MAPPED: Final = {"controls", "annotators", "width", "height", "image", "mask", "outpaint", "hires"}
 
@@ -32,6 +33,11 @@ def repeated(told: Job, given: set[str], source: Path) -> Job:
         from controlnet.sampling.record import Record
 
         found = _of_ours(told, Record.read(texts["controlnet"], str(source)), source)
+    elif (command := _command(texts)) is not None:
+        raise DataError(
+            f"{source} was made by `{command}`, which --from does not repeat; call that again with the "
+            f"settings that `controlnet info {source}` tells"
+        )
     elif "parameters" in texts:
         found = _of_the_web_ui(told, texts["parameters"], source)
     else:
@@ -57,12 +63,24 @@ def rows(path: Path) -> list[tuple[str, str]]:
             raise DataError(f"{path} tells no settings; wanted a picture as it was written")
         read = read_infotext(texts["parameters"])
         told = [(name.replace("_", " "), str(value)) for name, value in read.settings.items()]
-        return [("file", path.name), ("made by", "the web UI"), *told, *(("note", n) for n in read.notes)]
+        command = _command(texts)
+        if UPSCALE in texts:
+            told.append(("tiles", texts[UPSCALE]))
+        notes = [("note", note) for note in read.notes if command is None]
+        return [("file", path.name), ("made by", command or "the web UI"), *told, *notes]
     record = Record.read(texts["controlnet"], str(path))
     values = record.model_dump(mode="json", exclude={"version"}, exclude_defaults=True)
     made = f"controlnet {record.version}"
     told = [(name.replace("_", " "), _told(value)) for name, value in values.items()]
     return [("file", path.name), ("made by", made), *told]
+
+
+def _command(texts: Mapping[str, str]) -> str | None:
+    """Name the other command of ours that a picture is from, if it is."""
+    from controlnet.sampling.frames import KEY
+
+    commands = {UPSCALE: "controlnet upscale", KEY: "controlnet frames"}
+    return next((command for key, command in commands.items() if key in texts), None)
 
 
 def _told(value: Any) -> str:

@@ -84,8 +84,9 @@ Embedding = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=BASE)]
 
 SETTINGS: Final = """\
-NET is a file, a folder, a hub id, or the name of a ControlNet that is shipped
-with the base "shapes" (canny, openpose). Settings of a control: weight=.8, or
-a course of it ("weight=0:1|0.6:0.2"), start=0, end=.6, mode=balanced (prompt,
-control, unbalanced), mask=PICTURE; also taps, law and rule (docs/sampling.md).
+NET is a file, a folder, a hub id, or the name of a ControlNet that is
+shipped with the base "shapes" (canny, openpose). Settings of a control:
+weight=.8, or a course of it ("weight=0:1|0.6:0.2"), start=0, end=.6,
+mode=balanced (prompt, control, unbalanced), mask=PICTURE; also taps, law
+and rule (docs/sampling.md).
 """

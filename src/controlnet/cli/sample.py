@@ -25,12 +25,13 @@ Examples:
   controlnet sample --from cube.png --seed 8 --out other.png
 
 {shared.SETTINGS}
-A ControlNet for inpainting wants --annotate inpaint: it sees the picture with
-holes where --mask or --outpaint has it painted anew. Several pictures are
-numbered (out-1.png …), and a map that was made lies beside them (out.map.png).
+A ControlNet for inpainting wants --annotate inpaint: it sees the picture
+with holes where --mask or --outpaint has it painted anew.
 
-PNGs carry their settings: "parameters" as the web UI writes them, "controlnet"
-as JSON. --from takes them over, from pictures of the web UI too.
+Several pictures are numbered (out-1.png …), and a map that was made lies
+beside them (out.map.png). PNGs carry their settings: "parameters" as the web
+UI writes them, "controlnet" as JSON. --from takes them over, from pictures
+of the web UI too.
 """
 
 PICTURE: Final = "A picture to begin from"

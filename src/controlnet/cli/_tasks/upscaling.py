@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from controlnet.cli._again import UPSCALE
 from controlnet.cli._job import Job
 from controlnet.cli._loading import controls_of, load, makers_of, nets_of
 from controlnet.cli._maps import mapped, save_map
@@ -58,5 +59,5 @@ def run(job: Job, tiles: Tiles) -> list[Path]:
         save_map(path, maps[number], job.annotators[number])
     # No record as JSON: that is for pictures that `generate` alone makes again.
     told = record_of(job, base, fingerprint, made.size, nets, photos, maps).parameters()
-    save_png(job.out, made, {"parameters": told, "upscale": json.dumps(asdict(tiles))})
+    save_png(job.out, made, {"parameters": told, UPSCALE: json.dumps(asdict(tiles))})
     return [*job.maps().values(), job.out]
