@@ -155,6 +155,7 @@ def test_parts_of_the_base_from_elsewhere(place: Path, capsys: pytest.CaptureFix
     ("options", "says"),
     [
         (["--outpaint", "64"], "--outpaint without --image"),
+        (["--mask", "mask.png"], "--mask without --image"),
         (["--image", "photo.png", "--outpaint", "left=a"], "left=64,right=64"),
         (["--image", "photo.png", "--outpaint", "left=0"], "at least one side"),
         (["--image", "photo.png", "--outpaint", "8", "--mask", "mask.png"], "wanted one of them"),

@@ -101,6 +101,8 @@ class Job:
         """Raise SettingError for options that do not go together."""
         if self.outpaint and self.image is None:
             raise SettingError("got --outpaint without --image; wanted the picture that is to grow")
+        if self.mask is not None and self.image is None:
+            raise SettingError("got --mask without --image; wanted the picture that is painted anew in part")
         if self.outpaint and self.mask is not None:
             raise SettingError(
                 "got --outpaint and --mask; wanted one of them: paint a part anew, then grow the result"
