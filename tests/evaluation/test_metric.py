@@ -24,13 +24,17 @@ class Brightness(Metric):
     def __init__(self, scale: float = 1.0) -> None:
         self._scale, self._values = scale, list[float]()
 
-    def update(self, picture: Pixels, condition: Pixels, caption: str) -> None:
+    def update(self, picture: Pixels, condition: Pixels, caption: str, truth: Pixels | None = None) -> None:
         self._values.append(float(picture.mean()) * self._scale)
 
     def compute(self) -> dict[str, float]:
         if not self._values:
             raise nothing_taken(self)
         return {"brightness": float(np.mean(self._values))}
+
+    @property
+    def count(self) -> int:
+        return len(self._values)
 
 
 def test_a_third_partys_metric_is_found_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,12 +22,16 @@ class Brightness(Metric):
     def __init__(self) -> None:
         self.value = 0.0
 
-    def update(self, picture: Any, condition: Any, caption: str) -> None:
-        assert picture.shape == condition.shape == (8, 8, 3)
+    def update(self, picture: Any, condition: Any, caption: str, truth: Any = None) -> None:
+        assert picture.shape == condition.shape == truth.shape == (8, 8, 3)
         self.value = float("nan") if caption == "nothing" else float(picture.mean() / 255)
 
     def compute(self) -> dict[str, float]:
         return {"brightness": self.value, "another": -1.0}
+
+    @property
+    def count(self) -> int:
+        return 1
 
 
 class Darkness(Brightness):

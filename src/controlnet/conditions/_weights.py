@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controlnet.errors import CheckpointError, MissingWeights
+from controlnet.files import whole
 
 FOLDER_VARIABLE = "CONTROLNET_WEIGHTS"
 _FOLDER_FILES = ["*.json", "*.txt", "*.safetensors"]
@@ -19,7 +20,11 @@ def weights_folder() -> Path:
 
 @dataclass(frozen=True)
 class Weights:
-    """One weight file of the hub (`file`), or a whole folder of it for a model of transformers (None)."""
+    """One weight file of the hub (`file`), or a whole folder of it for a model of transformers (None).
+
+    A file that is published elsewhere has the address of its folder, "https://…", for `repo`. sha256 may be
+    the first digits of the checksum, where no more is known.
+    """
 
     repo: str
     file: str | None
@@ -57,6 +62,8 @@ class Weights:
         Raises MissingWeights where the hub cannot be reached (HF_HUB_OFFLINE is respected), and
         CheckpointError for a file with another checksum, which is removed.
         """
+        if self.elsewhere:
+            return self._download()
         from huggingface_hub import hf_hub_download, snapshot_download
         from huggingface_hub.errors import HFValidationError
 
@@ -69,7 +76,34 @@ class Weights:
         self._check(path)
         return path
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the file is published elsewhere than on the hub."""
+        return self.repo.startswith("https://")
+
+    def _download(self) -> Path:
+        """Bring a file that is not on the hub into `weights_folder()`."""
+        import shutil
+        import urllib.request
+
+        from huggingface_hub.constants import HF_HUB_OFFLINE
+
+        if HF_HUB_OFFLINE:
+            raise MissingWeights(self._unreached(OSError("HF_HUB_OFFLINE is set")))
+        target = weights_folder() / self.name
+        address = f"{self.repo}/{self.file}"
+        try:
+            with whole(target) as part, urllib.request.urlopen(address, timeout=60) as answer:
+                with part.open("wb") as out:
+                    shutil.copyfileobj(answer, out)
+                self._check(part)
+        except OSError as error:
+            raise MissingWeights(self._unreached(error)) from error
+        return target
+
     def _cached(self) -> Path | None:
+        if self.elsewhere:
+            return None
         from huggingface_hub import snapshot_download, try_to_load_from_cache
         from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -87,7 +121,7 @@ class Weights:
             return
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != self.sha256:
+        if not found.startswith(self.sha256):
             blob = path.resolve()  # the cache's names are links
             path.unlink()
             blob.unlink(missing_ok=True)
@@ -110,7 +144,8 @@ class Weights:
     def _unreached(self, error: Exception) -> str:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         source = f"{self.repo}/{self.file}" if self.file else self.repo
+        place = source if self.elsewhere else f"the hub's {source}"
         return (
-            f"cannot fetch {self._told()} from the hub's {source} ({reason}); fetch it where there is a "
+            f"cannot fetch {self._told()} from {place} ({reason}); fetch it where there is a "
             f"connection, and put it at {weights_folder() / self.name}"
         )

@@ -5,7 +5,7 @@ generated picture shows what its caption asks for. `quality()` tells how well it
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -115,13 +115,7 @@ class Judge(nn.Module):
 
     def forward(self, pictures: Tensor) -> Heads:
         """Read pictures (B, 3, H, W) in [−1, 1], H and W divisible by 16."""
-        x = self.stem(F.pixel_unshuffle(pictures, 2))  # B 24 H/2 W/2
-        skips: list[Tensor] = []
-        for block, down in zip(self.encoder, self.down, strict=True):
-            x = block(x)
-            skips.append(x)
-            x = down(F.relu(x))
-        x = self.middle(x)  # B 96 H/16 W/16
+        x, skips = self._narrowed(pictures)  # B 96 H/16 W/16
         floor, sky, nowhere = self.whole(x.mean(dim=(2, 3))).split(_GLOBAL, dim=1)
         joints = nowhere
         for up, block in zip(self.up, self.decoder, strict=True):
@@ -133,19 +127,40 @@ class Judge(nn.Module):
         places = torch.cat([joints, nowhere[..., None]], dim=-1)
         return Heads(classes, tints, depth, F.normalize(normals, dim=1), places, floor, sky)
 
+    def _narrowed(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
+        x = self.stem(F.pixel_unshuffle(pictures, 2))  # B 24 H/2 W/2
+        skips: list[Tensor] = []
+        for block, down in zip(self.encoder, self.down, strict=True):
+            x = block(x)
+            skips.append(x)
+            x = down(F.relu(x))
+        return self.middle(x), skips
+
+    @torch.no_grad()
+    def look(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        """Return features (N, 96) of pictures as `read` takes them: the narrowest layer, meant over each."""
+        found = [
+            self._narrowed(x)[0].mean(dim=(2, 3)).double().cpu().numpy()
+            for x, _, _ in self._batches(pictures)
+        ]
+        return np.concatenate(found) if found else np.zeros((0, WIDTHS[-1]))
+
     @torch.no_grad()
     def read(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Reading]:
         """Read pictures, each uint8 (H, W, 3) and all of one size; raises DataError for others."""
-        stack = np.stack(_checked(pictures)) if len(pictures) else np.zeros((0, 16, 16, 3), np.uint8)
-        height, width = stack.shape[1:3]
-        device = next(self.parameters()).device
         found: list[Reading] = []
-        for start in range(0, len(stack), BATCH):
-            some = torch.from_numpy(stack[start : start + BATCH]).to(device)
-            x = some.permute(0, 3, 1, 2).float() / 127.5 - 1
-            x = F.pad(x, (0, -width % 16, 0, -height % 16), mode="replicate")
+        for x, height, width in self._batches(pictures):
             found += _readings(self(x), height, width)
         return found
+
+    def _batches(self, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[Tensor, int, int]]:
+        """Yield pictures in [−1, 1], filled up to sides divisible by 16, with their own height and width."""
+        checked, device = _checked(pictures), next(self.parameters()).device
+        for start in range(0, len(checked), BATCH):
+            stack = np.stack(checked[start : start + BATCH])
+            height, width = stack.shape[1:3]
+            x = torch.from_numpy(stack).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+            yield F.pad(x, (0, -width % 16, 0, -height % 16), mode="replicate"), height, width
 
 
 def load_judge(path: Path = WEIGHTS / "judge.safetensors") -> Judge:

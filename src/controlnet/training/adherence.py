@@ -64,9 +64,11 @@ class AdherenceMeter:
 def scores_of(spec: str, samples: Tensor, examples: Batch) -> Tensor:
     """Return the headline score of each sample (B,3,H,W) in [−1,1], each a set of its own for the metric."""
     scores: list[float] = []
-    pairs = zip(samples / 2 + 0.5, examples.condition, examples.captions, strict=True)
-    for picture, condition, caption in pairs:
+    pairs = zip(
+        samples / 2 + 0.5, examples.condition, examples.captions, examples.pixels / 2 + 0.5, strict=True
+    )
+    for picture, condition, caption, truth in pairs:
         metric = get("metrics", spec)
-        metric.update(to_array(picture), to_array(condition), caption)
+        metric.update(to_array(picture), to_array(condition), caption, to_array(truth))
         scores.append(next(iter(metric.compute().values())))
     return torch.tensor(scores, dtype=torch.float64)

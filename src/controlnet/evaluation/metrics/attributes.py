@@ -2,8 +2,11 @@
 
 from typing import ClassVar, Final, final
 
-from controlnet.evaluation.metric import Metric, Pixels, check_pair, nothing_taken
-from controlnet.shapes.attributes import Attribute, missed, wanted
+import numpy as np
+
+from controlnet.evaluation.averaged import Averaged, Row
+from controlnet.evaluation.metric import Pixels
+from controlnet.shapes.attributes import missed, wanted
 from controlnet.shapes.judge import embedded_judge, quality
 from controlnet.shapes.palette import SOLIDS
 
@@ -16,7 +19,7 @@ _GROUPS: Final = {
 
 
 @final
-class Attributes(Metric):
+class Attributes(Averaged):
     """Share of the captions' attributes that the pictures show, as the embedded judge reads them.
 
     An attribute is a solid with its colour, a floor, a sky, a shirt or trousers; all captions' attributes
@@ -29,36 +32,29 @@ class Attributes(Metric):
     title: ClassVar[str] = "Named things that the picture shows, as the embedded judge reads it"
     unit: ClassVar[str] = "share of the captions' attributes"
     higher_is_better: ClassVar[bool] = True
+    columns: ClassVar[int] = 2 * len(_GROUPS)  # of each group what was found and what was asked for
 
     def __init__(self) -> None:
+        super().__init__()
         self._judge = embedded_judge()
-        self._taken = False
-        self._asked: list[Attribute] = []
-        self._missed: list[Attribute] = []
 
-    def update(self, picture: Pixels, condition: Pixels, caption: str) -> None:
+    def row(self, picture: Pixels, condition: Pixels, caption: str, truth: Pixels | None) -> Row | None:
         """Look for the caption's attributes in a picture; the condition plays no part."""
-        check_pair(picture, condition)
-        self._taken = True
         asked = wanted(caption)
-        if asked:
-            self._asked += asked
-            self._missed += missed(asked, self._judge.read([picture])[0])
-
-    def compute(self) -> dict[str, float]:
-        """Tell the share of all attributes, that of each kind, and the judge's own on true pictures."""
-        if not self._taken:
-            raise nothing_taken(self)
-        every = {part for parts in _GROUPS.values() for part in parts}
-        found = {"attributes": self._share(every)}
-        named = {attribute.part for attribute in self._asked}
-        for group, parts in _GROUPS.items():
-            if named & set(parts):
-                found[f"attributes_{group}"] = self._share(set(parts))
-        return found | {"attributes_on_truth": quality()["attribute_accuracy"]}
-
-    def _share(self, parts: set[str]) -> float:
-        asked, lacking = (
-            sum(attribute.part in parts for attribute in some) for some in (self._asked, self._missed)
+        if not asked:
+            return None
+        lacking = missed(asked, self._judge.read([picture])[0])
+        of_all, of_lacking = (
+            np.array([sum(one.part in parts for one in some) for parts in _GROUPS.values()])
+            for some in (asked, lacking)
         )
-        return 1 - lacking / asked if asked else float("nan")
+        return np.concatenate([of_all - of_lacking, of_all]).astype(np.float64)
+
+    def tell(self, mean: Row) -> dict[str, float]:
+        """Tell the share of all attributes, that of each kind, and the judge's own on true pictures."""
+        shown, asked = np.split(mean, 2)
+        told = {"attributes": shown.sum() / asked.sum()}
+        for group, found, of in zip(_GROUPS, shown, asked, strict=True):
+            if of > 0:
+                told[f"attributes_{group}"] = found / of
+        return told | {"attributes_on_truth": quality()["attribute_accuracy"]}

@@ -7,43 +7,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlnet.conditions import condition as condition_named
-from controlnet.evaluation.metric import Metric, Pixels, check_pair, nothing_taken
+from controlnet.evaluation.averaged import Averaged, Row
+from controlnet.evaluation.metric import Pixels
 
 _AROUND = np.ones((3, 3), dtype=np.uint8)
 
 
 @final
-class EdgeF1(Metric):
-    """F1 between the canny edges of a picture and its edge map, one pixel off forgiven; mean over pictures.
+class EdgeF1(Averaged):
+    """F1 between the edges of a picture and its edge map, one pixel off forgiven; mean over pictures.
 
     Precision is the share of the picture's edge pixels that lie within one pixel (3×3) of one in the map,
     recall the share of the map's that lie so near to one of the picture's; F1 is their harmonic mean: 1 where
-    neither has any edge, 0 where only one has. `edge_f1_exact` is the same with no pixel forgiven.
+    neither has any edge, 0 where only one has. `edge_f1_exact` is the same with no pixel forgiven, as
+    ControlNet++ (2404.07987) measures it.
 
-    `low` and `high` are canny's thresholds on the picture; they should be those that drew the map.
+    `low` and `high` are canny's thresholds on the picture; they should be those that drew the map. For maps
+    of other lines `annotator` names the condition that drew them, such as "scribble_xdog".
     """
 
     title: ClassVar[str] = "Edges where the condition map has them (F1, one pixel forgiven)"
     unit: ClassVar[str] = "F1, 0 to 1"
     higher_is_better: ClassVar[bool] = True
+    columns: ClassVar[int] = 2
 
-    def __init__(self, low: int = 100, high: int = 200) -> None:
-        self._canny = condition_named(f"canny(low={low!r}, high={high!r})")
-        self._near: list[float] = []
-        self._exact: list[float] = []
+    def __init__(self, low: int = 100, high: int = 200, annotator: str | None = None) -> None:
+        super().__init__()
+        self._draw = condition_named(annotator or f"canny(low={low!r}, high={high!r})")
 
-    def update(self, picture: Pixels, condition: Pixels, caption: str = "") -> None:
+    def row(self, picture: Pixels, condition: Pixels, caption: str, truth: Pixels | None) -> Row:
         """Compare a picture's edges with an edge map, white (128 or more in any channel) on black."""
-        check_pair(picture, condition)
-        drawn, wanted = (edges.max(axis=2) > 127 for edges in (self._canny(picture), condition))
-        self._exact.append(_f1(drawn, wanted, drawn, wanted))
-        self._near.append(_f1(drawn, wanted, _widened(drawn), _widened(wanted)))
+        drawn, wanted = (edges.max(axis=2) > 127 for edges in (self._draw(picture), condition))
+        near = _f1(drawn, wanted, _widened(drawn), _widened(wanted))
+        return np.array([near, _f1(drawn, wanted, drawn, wanted)])
 
-    def compute(self) -> dict[str, float]:
-        """Tell edge_f1 and edge_f1_exact, each the mean over the pictures."""
-        if not self._near:
-            raise nothing_taken(self)
-        return {"edge_f1": float(np.mean(self._near)), "edge_f1_exact": float(np.mean(self._exact))}
+    def tell(self, mean: Row) -> dict[str, float]:
+        """Tell edge_f1 and edge_f1_exact."""
+        return {"edge_f1": mean[0], "edge_f1_exact": mean[1]}
 
 
 def _widened(edges: NDArray[np.bool_]) -> NDArray[np.bool_]:

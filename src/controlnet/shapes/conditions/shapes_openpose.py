@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING, ClassVar, final
 
+import numpy as np
+
 from controlnet.conditions._image import Pixels
+from controlnet.conditions._keypoints import Person, Pose
 from controlnet.shapes.conditions._judged import Judged
 
 if TYPE_CHECKING:
@@ -19,6 +22,15 @@ class ShapesOpenPose(Judged):
     """
 
     title: ClassVar[str] = "The mannequin's pose in the embedded world, in OpenPose's colours"
+
+    def find_people(self, image: Pixels) -> Pose:
+        """Return the mannequin in a picture of any size, in its pixels, as the other pose conditions do."""
+        given, tall, wide = self.prepare(image)
+        from controlnet.shapes.judge import embedded_judge
+
+        [seen] = embedded_judge().read([given])
+        people = () if seen.keypoints is None else (Person(seen.keypoints.astype(np.float64)),)
+        return Pose(people, tall, wide).resized(*image.shape[:2])
 
     def draw(self, seen: "Reading") -> Pixels:
         """Return the map of what the judge has seen."""
