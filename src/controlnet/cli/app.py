@@ -15,6 +15,7 @@ from controlnet.cli import (
     convert,
     dataset,
     demo,
+    evaluate,
     frames,
     gallery,
     info,
@@ -82,7 +83,7 @@ def options(
 
 for _command in (
     *(demo, sample, upscale, frames, annotate, gallery),
-    *(dataset, train, info, convert, weights, shapes),
+    *(dataset, train, evaluate, info, convert, weights, shapes),
 ):
     _command.register(app)
 

@@ -36,6 +36,12 @@ th, td { padding: .35rem 1.4rem .35rem 0; border-bottom: 1px solid var(--rule); 
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--muted); font-weight: 500; font-size: .9rem; }
+.gallery td, .gallery th { padding: .2rem .35rem .2rem 0; border: 0; text-align: left; vertical-align: top;
+  font-size: .85rem; }
+.gallery th { white-space: normal; max-width: 9rem; vertical-align: bottom; }
+.gallery td.said { color: var(--muted); padding-top: .6rem; white-space: normal; }
+.gallery img { width: auto; max-width: none; border-radius: 3px; }
+.gallery small { color: var(--muted); }
 pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; margin: .75rem 0;
   font: .875rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 """
@@ -68,12 +74,31 @@ class Page:
 
     def picture(self, image: Image, alt: str, caption: str = "", least: int = 0) -> Self:
         """Embed a picture, never shown wider than it is nor narrower than `least` pixels; then it scrolls."""
-        file = io.BytesIO()
-        image.save(file, format="PNG", optimize=True)
-        source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
         size = f'width="{image.width}" height="{image.height}"'
         style = f"max-width: {image.width}px; min-width: {least}px"
-        return self._figure(f'<img src="{source}" alt="{escape(alt)}" {size} style="{style}">', caption)
+        return self._figure(
+            f'<img src="{_embedded(image)}" alt="{escape(alt)}" {size} style="{style}">', caption
+        )
+
+    def gallery(
+        self,
+        heads: Sequence[str],
+        rows: Sequence[tuple[str, Sequence[tuple[Image, str]]]],
+        caption: str = "",
+    ) -> Self:
+        """Add pictures in labelled columns: each row has a text above it, and each picture a note below it."""
+        top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heads)
+        body = ""
+        for text, cells in rows:
+            body += f'<tr><td class="said" colspan="{len(heads)}">{escape(text)}</td></tr><tr>'
+            for head, (image, note) in zip(heads, cells, strict=True):
+                size = f'width="{image.width}" height="{image.height}"'
+                shown = f'<img src="{_embedded(image)}" alt="{escape(head)}: {escape(text)}" {size}>'
+                body += f"<td>{shown}<small>{escape(note)}</small></td>"
+            body += "</tr>"
+        table = f'<table class="gallery"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+        told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+        return self._add(f'<figure><div class="wide">{table}</div>{told}</figure>')
 
     def drawing(self, svg: str, caption: str = "", least: int = 0) -> Self:
         """Embed an SVG element of our own making, which may use the page's colours."""
@@ -109,3 +134,9 @@ class Page:
     def _add(self, part: str) -> Self:
         self._parts.append(part)
         return self
+
+
+def _embedded(image: Image) -> str:
+    file = io.BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

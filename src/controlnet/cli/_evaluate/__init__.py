@@ -1,0 +1,1 @@
+"""What `controlnet evaluate` does once its options are read."""
