@@ -192,7 +192,8 @@ class Gallery:
             )
         for case in cases:
             picture, size = to_array(files[case.index]), case.truth.shape[:2]
-            place = Transform((size[0], size[1])).place(*picture.shape[:2], np.random.default_rng(0))
+            tall, wide = picture.shape[:2]
+            place = Transform((size[0], size[1])).place(tall, wide, np.random.default_rng(0))
             yield Image.fromarray(place(picture))
 
 

@@ -10,6 +10,7 @@ from controlnet.evaluation.plots import COLOURS, Bar, Curve, bars, curves
 from controlnet.evaluation.report import Page
 from controlnet.evaluation.results import Report, Row, Section, published, table
 
+DASHES: Final = {"none": "2 4", "insufficient": "9 4 2 4", "conflicting": "7 5"}
 LARGEST: Final = 192  # side of a picture in the grid, in pixels
 
 
@@ -32,8 +33,8 @@ def _add(page: Page, section: Section) -> None:
     page.table(*table(section))
     page.text(
         "Values with their 95 % intervals over pictures, by bootstrap; “of” tells how many pictures have "
-        "anything to tell where not all have. Of the way: how far adherence has come from the prompt alone "
-        "to the ceiling, the true picture through the autoencoder and back."
+        "anything to tell where not all have. Way to the ceiling: how far adherence has come from that of "
+        "the prompt alone to that of the true pictures through the autoencoder and back, the ceiling."
     )
     if section.published:
         page.text("Published, on the original data:")
@@ -53,9 +54,14 @@ def _add(page: Page, section: Section) -> None:
             if name in row.measures
         ]
         better = "higher is better" if about.higher_is_better else "lower is better"
-        page.drawing(bars(f"{name}: {about.unit}; {better}", rows), f"{about.title}. {about.says}", least=560)
+        page.drawing(bars(f"{name}: {about.unit}; {better}", rows), f"{about.title}. {about.says}", least=520)
     told = [
-        Curve(row.label, row.measures[section.adherence].scores, colours[row.subject])
+        Curve(
+            row.label,
+            row.measures[section.adherence].scores,
+            colours[row.subject],
+            DASHES.get(row.prompt, ""),
+        )
         for row in section.rows
         if section.adherence in row.measures and row.measures[section.adherence].scores
     ]
@@ -64,7 +70,7 @@ def _add(page: Page, section: Section) -> None:
         page.drawing(
             curves(title, "share of pictures", told),
             "How the mean comes about: a flat curve is a set of pictures alike, a steep one has failures.",
-            least=560,
+            least=520,
         )
 
 

@@ -1,4 +1,4 @@
-"""Two drawings for a report, as SVG in the page's colours: values with intervals, and scores in their order."""
+"""Two drawings for a report, as SVG in the page's colours: values with intervals, and scores in order."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from typing import Final
 
 from controlnet.evaluation.results import number
 
-WIDTH: Final = 760
-LABELS: Final = 230  # room for the names on the left
-RIGHT: Final = 150  # and for the values on the right
+WIDTH: Final = 640
+LABELS: Final = 210  # room for the names on the left
+RIGHT: Final = 76  # and for the values on the right
 ROW: Final = 30
 COLOURS: Final = ("one", "two", "three", "mark", "ink")
 
@@ -27,11 +27,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Curve:
-    """The scores of single pictures."""
+    """The scores of single pictures; dashes as SVG has them, for curves of one colour."""
 
     label: str
     scores: Sequence[float]
     colour: str
+    dashes: str = ""
 
 
 def bars(title: str, rows: Sequence[Bar]) -> str:
@@ -72,7 +73,7 @@ def curves(title: str, axis: str, rows: Sequence[Curve]) -> str:
     ends = [score for _, scores in shown for score in scores]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     high = high if high > low else low + 1.0
-    left, top, bottom, right = 54, 34, 290, WIDTH - 190
+    left, top, bottom, right = 54, 34, 290, WIDTH - 200
 
     def place(share: float, score: float) -> str:
         x = left + share * (right - left)
@@ -90,7 +91,8 @@ def curves(title: str, axis: str, rows: Sequence[Curve]) -> str:
         steps = [(n + 0.5) / len(scores) for n in range(len(scores))]
         points = " ".join(place(share, score) for share, score in zip(steps, scores, strict=True))
         colour = f"var(--{row.colour})"
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        look = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{row.dashes or "none"}"'
+        parts.append(f'<polyline points="{points}" fill="none" {look}/>')
         labels.append((float(place(1, scores[-1]).partition(",")[2]), row.label, row.colour))
     for y, label, colour in _apart(labels, bottom):
         parts.append(_text(right + 12, y + 5, label, colour, "start"))

@@ -1,4 +1,4 @@
-"""The prompt settings of the ControlNet paper: what is asked for beside the control (sec. 4, "Discussion")."""
+"""The prompt settings of the ControlNet paper: what is asked for beside the control (sec. 4.2)."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -12,7 +12,7 @@ NEIGHBOURS: Final = 8  # examples among which the one that has least in common i
 SETTINGS: Final = {
     "none": "no prompt: the control alone has to tell",
     "insufficient": f"a prompt that names nothing: “{INSUFFICIENT}”",
-    "conflicting": "the caption of another example, the one of the next eight that has least in common with its own",
+    "conflicting": "another example's caption, of the next eight the least like its own",
     "perfect": "the example's own caption",
 }
 

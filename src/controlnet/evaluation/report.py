@@ -41,7 +41,7 @@ th { color: var(--muted); font-weight: 500; font-size: .9rem; }
 .gallery th { white-space: normal; max-width: 9rem; vertical-align: bottom; }
 .gallery td.said { color: var(--muted); padding-top: .6rem; white-space: normal; }
 .gallery img { width: auto; max-width: none; border-radius: 3px; }
-.gallery small { color: var(--muted); }
+.gallery small { display: block; color: var(--muted); white-space: normal; line-height: 1.35; }
 pre { background: var(--panel); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; margin: .75rem 0;
   font: .875rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 """
@@ -86,7 +86,7 @@ class Page:
         rows: Sequence[tuple[str, Sequence[tuple[Image, str]]]],
         caption: str = "",
     ) -> Self:
-        """Add pictures in labelled columns: each row has a text above it, and each picture a note below it."""
+        """Add pictures in labelled columns: each row has a text above it, each picture a note below."""
         top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heads)
         body = ""
         for text, cells in rows:
@@ -94,7 +94,7 @@ class Page:
             for head, (image, note) in zip(heads, cells, strict=True):
                 size = f'width="{image.width}" height="{image.height}"'
                 shown = f'<img src="{_embedded(image)}" alt="{escape(head)}: {escape(text)}" {size}>'
-                body += f"<td>{shown}<small>{escape(note)}</small></td>"
+                body += f'<td>{shown}<small style="max-width: {image.width}px">{escape(note)}</small></td>'
             body += "</tr>"
         table = f'<table class="gallery"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
         told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""

@@ -172,7 +172,7 @@ def _under(subject: Subject, condition: str | None, request: Request) -> bool:
 
 
 def _metrics(cases: Cases, request: Request, embedded: bool) -> dict[str, str]:
-    """Return the metrics' texts by their names, adherence first; two of one metric are named by their texts."""
+    """Return the metrics' texts by their names, adherence first; two of one by their texts."""
     asked = request.metrics is not None
     specs = list(request.metrics or usual(cases.spec, embedded, request.seeds))
     found = possible(specs, asked, min(cases.size, 256))

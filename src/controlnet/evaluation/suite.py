@@ -51,7 +51,7 @@ def suites() -> tuple[str, ...]:
 
 
 def load_suite(source: str | Path) -> Suite:
-    """Load a ready suite by name, or a YAML file; UnknownName, or SettingError for one that cannot be read."""
+    """Load a ready suite by name, or a YAML file; UnknownName, SettingError for what cannot be read."""
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
         if str(source) not in suites():
