@@ -14,6 +14,7 @@ CONTRACT = [
     "conditions",
     "convert",
     "denoise",
+    "evaluate",
     "generate",
     "load_base",
     "load_controlnet",

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         TrainingStopped,
         UnknownName,
     )
+    from controlnet.evaluation.public import evaluate
     from controlnet.sampling import (
         Control,
         extended,
@@ -88,6 +89,7 @@ _HOMES = {
         "TrainingStopped",
         "UnknownName",
     ),
+    "controlnet.evaluation.public": ("evaluate",),
     "controlnet.sampling": (
         "Control",
         "extended",
@@ -132,6 +134,7 @@ __all__ = [
     "conditions",
     "convert",
     "denoise",
+    "evaluate",
     "extended",
     "feathered",
     "generate",

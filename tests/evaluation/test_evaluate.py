@@ -85,7 +85,7 @@ def request(base: Base, net: Path, out: Path, **others: Any) -> Request:
 
 
 def evaluated(*args: Any, **others: Any) -> Report:
-    report = run.evaluate(request(*args, **others))
+    report = run.evaluate_request(request(*args, **others))
     assert report is not None
     return report
 

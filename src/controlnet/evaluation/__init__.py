@@ -1,4 +1,4 @@
-"""Measuring what a control does: metrics as plug-ins, `evaluate`, suites, and pages that show the outcome."""
+"""Measuring what a control does: metrics as plug-ins, evaluations, suites, and pages that show them."""
 
 from controlnet.evaluation.averaged import Averaged
 from controlnet.evaluation.metric import Metric

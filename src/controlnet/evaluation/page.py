@@ -1,6 +1,6 @@
 """The page of an evaluation: tables, drawings, pictures side by side, and what everything means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from PIL import Image
@@ -46,6 +46,11 @@ def _add(page: Page, section: Section) -> None:
             f"One example in each row, one first noise for all that is sampled. Numbers: {section.adherence}."
         )
         page.gallery(heads, rows, told)
+    page.drawings([*_values(section), *_single(section)], least=480)
+
+
+def _values(section: Section) -> Iterator[tuple[str, str]]:
+    """Yield a drawing for each metric, with what it means."""
     colours = _colours(section.rows)
     for name, about in section.metrics.items():
         rows = [
@@ -54,7 +59,12 @@ def _add(page: Page, section: Section) -> None:
             if name in row.measures
         ]
         better = "higher is better" if about.higher_is_better else "lower is better"
-        page.drawing(bars(f"{name}: {about.unit}; {better}", rows), f"{about.title}. {about.says}", least=520)
+        yield bars(f"{name}: {about.unit}; {better}", rows), f"{about.title}. {about.says}"
+
+
+def _single(section: Section) -> Iterator[tuple[str, str]]:
+    """Yield a drawing of the single pictures' adherence, where they have any."""
+    colours = _colours(section.rows)
     told = [
         Curve(
             row.label,
@@ -66,11 +76,9 @@ def _add(page: Page, section: Section) -> None:
         if section.adherence in row.measures and row.measures[section.adherence].scores
     ]
     if told:
-        title = f"{section.adherence} of single pictures, from the least to the greatest"
-        page.drawing(
-            curves(title, "share of pictures", told),
+        yield (
+            curves(f"{section.adherence} of single pictures, in their order", "share of pictures", told),
             "How the mean comes about: a flat curve is a set of pictures alike, a steep one has failures.",
-            least=520,
         )
 
 

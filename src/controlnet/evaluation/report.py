@@ -36,6 +36,8 @@ th, td { padding: .35rem 1.4rem .35rem 0; border-bottom: 1px solid var(--rule); 
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--muted); font-weight: 500; font-size: .9rem; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr));
+  gap: 0 2rem; }
 .gallery td, .gallery th { padding: .2rem .35rem .2rem 0; border: 0; text-align: left; vertical-align: top;
   font-size: .85rem; }
 .gallery th { white-space: normal; max-width: 9rem; vertical-align: bottom; }
@@ -103,6 +105,15 @@ class Page:
     def drawing(self, svg: str, caption: str = "", least: int = 0) -> Self:
         """Embed an SVG element of our own making, which may use the page's colours."""
         return self._figure(f'<div style="min-width: {least}px">{svg}</div>', caption)
+
+    def drawings(self, several: Sequence[tuple[str, str]], least: int = 0) -> Self:
+        """Embed SVG elements of our own making with their captions, side by side where there is room."""
+        inner = "".join(
+            f'<figure><div class="wide"><div style="min-width: {least}px">{svg}</div></div>'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+            for svg, caption in several
+        )
+        return self._add(f'<div class="beside">{inner}</div>')
 
     def commands(self, lines: Sequence[str]) -> Self:
         """Add lines to copy."""

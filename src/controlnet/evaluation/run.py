@@ -1,4 +1,4 @@
-"""`evaluate`: ControlNets, the base alone and pictures from elsewhere, on a data set, into a report."""
+"""From a request to a report: ControlNets, the base alone and pictures from elsewhere, on a data set."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,7 +67,7 @@ class Request:
     device: str = "cpu"
 
 
-def evaluate(request: Request, bar: Bar | None = None) -> Report | None:
+def evaluate_request(request: Request, bar: Bar | None = None) -> Report | None:
     """Make what pictures are lacking, measure all of them, and write the report into the request's folder.
 
     A run that was stopped goes on; pictures are not made again. Where several processes were launched

@@ -43,7 +43,7 @@ def run(asked: Asked, suite: str | None, given: set[str]) -> Iterator[str]:
     """Evaluate, and yield what is to be said; `given` names the options that stand on the command line."""
     from controlnet.cli._progress import progress
     from controlnet.evaluation.prompts import checked
-    from controlnet.evaluation.run import Request, evaluate
+    from controlnet.evaluation.run import Request, evaluate_request
     from controlnet.evaluation.suite import load_suite
     from controlnet.sampling.control import mode_of
     from controlnet.sampling.schedulers import sampler_name
@@ -90,7 +90,7 @@ def run(asked: Asked, suite: str | None, given: set[str]) -> Iterator[str]:
         notes=() if told is None else (told.source, *told.notes),
         **settings,
     )
-    report = evaluate(request, progress)
+    report = evaluate_request(request, progress)
     if report is not None:
         yield from summary(report)
 

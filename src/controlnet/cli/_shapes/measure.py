@@ -11,16 +11,25 @@ from torch import Tensor
 from controlnet.backbones import load_base
 from controlnet.cli._comparing import Comparison, Scored, closed, edge_scores
 from controlnet.cli._plans import shipped_plan
-from controlnet.cli._shapes.pose import pose_scores
 from controlnet.cli._shapes.world import Weights
+from controlnet.data import Batch
 from controlnet.evaluation import Metric
 from controlnet.files import whole
 from controlnet.registry import get
 from controlnet.sampling.images import to_pictures
 from controlnet.training import TrainingPlan
+from controlnet.training.adherence import scores_of
 
 WORLD: Final = 2  # kept for measuring: base and judge are trained on world 1
 GUIDANCE: Final = 4.0  # of the base alone; with a control its plan's, less, so that the words do not drown it
+POSE: Final = "pose_pck(annotator='shapes_openpose')"  # the judge reads both pictures
+
+
+def pose_scores(pictures: Tensor, examples: Batch) -> Tensor:
+    """Give the share of keypoints where the true picture has them, (B,); NaN where it has no mannequin."""
+    return scores_of(POSE, pictures, examples)
+
+
 SCORES: Final = {
     "canny": ("edge F1, one pixel", edge_scores),
     "openpose": ("keypoints within 5 %", pose_scores),

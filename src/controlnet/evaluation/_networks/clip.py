@@ -1,5 +1,6 @@
 """CLIP, of transformers, and the small networks that judge beauty by its picture embedding."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -94,8 +95,13 @@ def clip(model: str) -> Clip:
     """
     folder = Path(model)
     if folder.is_dir():
-        return pretrained(Clip, Weights(str(folder.resolve()), None, 0, ""))
+        return _local(folder.resolve())
     return pretrained(Clip, clip_weights(model))
+
+
+@lru_cache(maxsize=4)
+def _local(folder: Path) -> Clip:
+    return Clip(folder)
 
 
 @final
