@@ -33,7 +33,7 @@ def _add(page: Page, section: Section) -> None:
     page.table(*table(section))
     page.text(
         "Values with their 95 % intervals over pictures, by bootstrap; “of” tells how many pictures have "
-        "anything to tell where not all have. Way to the ceiling: how far adherence has come from that of "
+        "anything to tell where not all have. Closed: how much of the way adherence has come from that of "
         "the prompt alone to that of the true pictures through the autoencoder and back, the ceiling."
     )
     if section.published:

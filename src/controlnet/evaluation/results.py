@@ -128,7 +128,7 @@ def table(section: Section) -> tuple[list[str], list[list[str]]]:
     head = ["", "prompt", "pictures"]
     for name, about in section.metrics.items():
         head.append(f"{name} {ARROWS[about.higher_is_better]}")
-    head.append("way to the ceiling")
+    head.append("closed")
     rows = [
         [
             row.subject,

@@ -118,7 +118,7 @@ def summary(report: "Report") -> Iterator[str]:
         yield f"{section.condition}:"
         for row in section.rows:
             values = [f"{name} {told(row.measures.get(name), row.pictures)}" for name in section.metrics]
-            way = "" if row.closed is None else f", {row.closed:.0%} of the way"
+            way = "" if row.closed is None else f", {row.closed:.0%} closed"
             yield f"  {row.label} ({row.pictures} pictures): {', '.join(values)}{way}"
     yield f"{report.out / 'index.html'}"
 
