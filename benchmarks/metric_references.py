@@ -2,7 +2,7 @@
 
 pip install --no-deps --target refs torch-fidelity clean-fid lpips pycocotools
 pip install --no-deps --target refs torchmetrics lightning-utilities pytorch-msssim
-PYTHONPATH=src:refs python benchmarks/metric_references.py
+PYTHONPATH=src:refs python -m benchmarks.metric_references
 
 Networks have random weights (LPIPS's weighings are the published ones, which the package lpips brings): what
 is compared is architecture, preprocessing and arithmetic. torchvision, which most of these packages import,
@@ -12,68 +12,21 @@ need not be there: of it only the chains of layers of AlexNet and VGG16 are used
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.no_torchvision import stand_in_for_torchvision
 from controlnet.registry import get
 from controlnet.shapes import render
 
 WORLD, SCENES = 2, 24
-
-
-def stand_in_for_torchvision() -> None:
-    """Make `import torchvision` give the two chains of layers that LPIPS asks for."""
-
-    def alex() -> list[nn.Module]:
-        def relu() -> nn.Module:
-            return nn.ReLU(inplace=True)
-
-        return [
-            *(nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2), relu(), nn.MaxPool2d(3, 2)),
-            *(nn.Conv2d(64, 192, kernel_size=5, padding=2), relu(), nn.MaxPool2d(3, 2)),
-            *(nn.Conv2d(192, 384, kernel_size=3, padding=1), relu()),
-            *(nn.Conv2d(384, 256, kernel_size=3, padding=1), relu()),
-            *(nn.Conv2d(256, 256, kernel_size=3, padding=1), relu(), nn.MaxPool2d(3, 2)),
-        ]
-
-    def vgg() -> list[nn.Module]:
-        layers: list[nn.Module] = []
-        inner = 3
-        for width in (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0):
-            if width:
-                layers += [nn.Conv2d(inner, width, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
-                inner = width
-            else:
-                layers.append(nn.MaxPool2d(2, 2))
-        return layers
-
-    def model(layers: Callable[[], list[nn.Module]]) -> Any:
-        return lambda **_: SimpleNamespace(features=nn.Sequential(*layers()))
-
-    class Anything(ModuleType):
-        __path__: ClassVar[list[str]] = []  # a package
-
-        def __getattr__(self, name: str) -> type:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return type(name, (), {})
-
-    for name in ("", ".datasets", ".models", ".transforms", ".transforms.functional"):
-        sys.modules[f"torchvision{name}"] = Anything(f"torchvision{name}")
-        if name:
-            parent, _, own = f"torchvision{name}".rpartition(".")
-            setattr(sys.modules[parent], own, sys.modules[f"torchvision{name}"])
-    models: Any = sys.modules["torchvision.models"]
-    models.alexnet, models.vgg16 = model(alex), model(vgg)
-    package: Any = sys.modules["torchvision"]
-    package.__version__ = "0.0"
 
 
 def pictures() -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -24,6 +24,7 @@ COMMANDS = (
     "gallery",
     "dataset",
     "train",
+    "evaluate",
     "info",
     "convert",
     "weights",

@@ -20,7 +20,7 @@ MODEL = Weights("owner/depth-small", None, 99, "MIT")
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let one condition need two weights; return the folder where they are looked for."""
     monkeypatch.setattr(registry.find("conditions", "canny"), "weights", (NET, MODEL))
-    monkeypatch.setattr(registry, "names", lambda family: ("canny",))
+    monkeypatch.setattr(registry, "names", lambda family: ("canny",) if family == "conditions" else ())
     monkeypatch.setenv("CONTROLNET_WEIGHTS", str(tmp_path / "own"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own").mkdir()
