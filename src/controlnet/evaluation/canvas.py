@@ -28,8 +28,8 @@ SCALE: Final = 2  # pixels of a picture for each of the drawing: sharp on today'
 class Canvas(Protocol):
     """Takes lines, bands, dots and text; colours are names of `INK`."""
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1, dashed: bool = False) -> None:
-        """Draw a line through points."""
+    def line(self, points: Sequence[Point], colour: str, width: float = 1, dashes: str = "") -> None:
+        """Draw a line through points; dashes: lengths of strokes and gaps in turn, such as "5 4"."""
         ...
 
     def band(self, points: Sequence[Point], colour: str) -> None:
@@ -54,9 +54,9 @@ class Svg:
         )
         self._parts: list[str] = []
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1, dashed: bool = False) -> None:
+    def line(self, points: Sequence[Point], colour: str, width: float = 1, dashes: str = "") -> None:
         """Draw a line through points."""
-        dash = ' stroke-dasharray="5 4"' if dashed else ""
+        dash = f' stroke-dasharray="{dashes}"' if dashes else ""
         self._parts.append(
             f'<polyline points="{_spelt(points)}" fill="none" stroke="var(--{colour})" stroke-width="{width}"'
             f' stroke-linejoin="round"{dash}/>'
@@ -93,10 +93,10 @@ class Picture:
         self._draw = ImageDraw.Draw(self.image)
         self._font = ImageFont.load_default(SIZE * SCALE)
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1, dashed: bool = False) -> None:
-        """Draw a line through points; a dashed one is straight."""
+    def line(self, points: Sequence[Point], colour: str, width: float = 1, dashes: str = "") -> None:
+        """Draw a line through points; a dashed one is straight, with dashes of one length."""
         pixels = [(x * SCALE, y * SCALE) for x, y in points]
-        pieces = _dashes(pixels[0], pixels[-1]) if dashed else [pixels]
+        pieces = _dashes(pixels[0], pixels[-1]) if dashes else [pixels]
         for piece in pieces:
             self._draw.line(piece, fill=INK[colour], width=round(width * SCALE), joint="curve")
 

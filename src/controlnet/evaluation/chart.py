@@ -14,6 +14,7 @@ from controlnet.evaluation.canvas import Canvas
 WIDTH: Final = 960
 ROW: Final = 19  # least distance between two labels on the right
 COLOURS: Final = ("one", "two", "three", "four")
+DASHED: Final = "5 4"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Series:
     dots: bool = False
     colour: str | None = None
     width: float = 2
+    dashes: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def draw(chart: Chart, canvas: Canvas) -> None:
         bottom = top + frame.panel
         _panel(panel, canvas, across, top + 26, bottom)
         for x, _ in chart.marks:
-            canvas.line([(across(x), top + 26), (across(x), bottom)], "mark", dashed=True)
+            canvas.line([(across(x), top + 26), (across(x), bottom)], "mark", dashes=DASHED)
     for x in ticks(low, high, frame.across):
         canvas.text(across(x), bottom + 20, _number(x), "muted", "middle")
     middle = (across.start + across.end) / 2
@@ -134,7 +136,7 @@ def _panel(panel: Panel, canvas: Canvas, across: "_Scale", top: float, bottom: f
         canvas.line([(left, up(y)), (right, up(y))], "rule")
         canvas.text(left - 10, up(y) + 5, _number(y), "muted", "end")
     for level in panel.levels:
-        canvas.line([(left, up(level.value)), (right, up(level.value))], "muted", dashed=True)
+        canvas.line([(left, up(level.value)), (right, up(level.value))], "muted", dashes=DASHED)
     ends = [(up(level.value), level.label, "muted") for level in panel.levels]
     for series, following in zip(panel.series, cycle(COLOURS)):
         colour = series.colour or following
@@ -144,7 +146,7 @@ def _panel(panel: Panel, canvas: Canvas, across: "_Scale", top: float, bottom: f
             edge = [(across(x), up(y + error)) for (x, y), error in pairs]
             edge += [(across(x), up(y - error)) for (x, y), error in reversed(pairs)]
             canvas.band(edge, colour)
-        canvas.line(points, colour, width=series.width)
+        canvas.line(points, colour, series.width, series.dashes)
         for point in points if series.dots else []:
             canvas.dot(point, 3.5, colour)
         if points and series.label:

@@ -6,7 +6,7 @@ from typing import Final
 from PIL import Image
 
 from controlnet.evaluation.metric import Pixels
-from controlnet.evaluation.plots import COLOURS, Bar, Curve, bars, curves
+from controlnet.evaluation.plots import COLOURS, Bar, bars, curves, in_order
 from controlnet.evaluation.report import Page
 from controlnet.evaluation.results import Report, Row, Section, published, table
 
@@ -66,7 +66,7 @@ def _single(section: Section) -> Iterator[tuple[str, str]]:
     """Yield a drawing of the single pictures' adherence, where they have any."""
     colours = _colours(section.rows)
     told = [
-        Curve(
+        in_order(
             row.label,
             row.measures[section.adherence].scores,
             colours[row.subject],
@@ -77,7 +77,7 @@ def _single(section: Section) -> Iterator[tuple[str, str]]:
     ]
     if told:
         yield (
-            curves(f"{section.adherence} of single pictures, in their order", "share of pictures", told),
+            curves(f"{section.adherence} of single pictures, in their order", "share of pictures, %", told),
             "How the mean comes about: a flat curve is a set of pictures alike, a steep one has failures.",
         )
 
