@@ -1,0 +1,212 @@
+"""A hand of the engine: the thread that tends to one worker process, gives it work, and replaces it."""
+
+import logging
+import multiprocessing
+import signal
+import threading
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from controlnet.service.job import Job, Made
+from controlnet.service.worker import main
+
+if TYPE_CHECKING:
+    from controlnet.service.engine import Engine
+
+log = logging.getLogger(__name__)
+
+TRIES: Final = 3  # workers in a row that may die before the first is ready
+TICK: Final = 0.2  # seconds between looks at clock and process; messages wake it at once
+
+
+class Hand:
+    """Keeps one worker on one device alive; jobs of a worker that dies are settled, and the next one made."""
+
+    def __init__(self, engine: "Engine", device: str) -> None:
+        self._engine, self._device = engine, device
+        self._thread = threading.Thread(target=self._run, name=f"controlnet {device}", daemon=True)
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._sending = threading.Lock()
+        self._group: dict[str, Job] = {}
+        self._told: dict[str, float] = {}  # when a job in work was told to end
+        self._ordered: set[tuple[str, str, int]] = set()
+        self.ready = False
+        self.trouble: str | None = None
+        self.usage: dict[str, Any] = {}
+        self.bases: dict[str, dict[str, int]] = {}
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Wait for the thread to end, which takes the worker along."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout=30)
+
+    def end(self, job: Job, how: str) -> None:
+        """Have a job in work ended at its next step: "drop", "keep" what is there, or "skip" a picture."""
+        order = (how, job.id, len(job.pictures))
+        if self._group.get(job.id) is job and order not in self._ordered:  # a flood would fill the pipe
+            self._ordered.add(order)
+            if how != "skip":
+                self._told.setdefault(job.id, monotonic())
+            self._send((how, job.id))
+
+    @property
+    def process_id(self) -> int | None:
+        """The worker's process id."""
+        return self._process.pid if self._process else None
+
+    def _run(self) -> None:
+        failed = 0
+        while not self._engine.stopped:
+            if self._process is None:
+                self._spawn()
+            if not self.ready:
+                failed = 0 if self._wait_ready() else failed + 1
+                if failed:
+                    self._remove()
+                if failed >= TRIES:
+                    break
+                continue
+            group = self._engine.take(0.5)
+            if not self._alive():
+                log.warning("the idle worker on %s died (%s); it is replaced", self._device, self._how())
+                self._renew()
+                self._engine.put_back(group)
+            elif group:
+                self._work(group)
+        self._remove()
+
+    def _spawn(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        mine, theirs = context.Pipe()
+        arguments = (theirs, self._engine.catalog, self._engine.settings, self._engine.limits, self._device)
+        process = context.Process(target=main, args=arguments, daemon=True, name="controlnet worker")
+        process.start()
+        theirs.close()
+        self._pipe, self._process = mine, process
+
+    def _wait_ready(self) -> bool:
+        """Listen until the worker has its first base; return False where it does not get so far."""
+        while not self._engine.stopped:
+            message = self._receive()
+            if message is not None and message[0] == "ready":
+                self.ready, self.trouble = True, None
+                self._hear(message)
+                self._engine.stirred()
+                return True
+            if message is not None and message[0] == "broken":
+                self.trouble = message[1]
+                break
+            if message is None and not self._alive():
+                self.trouble = f"it died while it loaded the base ({self._how()})"
+                break
+        else:
+            return True
+        log.error("the worker on %s did not come up: %s", self._device, self.trouble)
+        self._engine.stirred()
+        return False
+
+    def _work(self, group: list[Job]) -> None:
+        self._group, self._told, self._ordered = {job.id: job for job in group}, {}, set()
+        self._send(("group", [(job.id, job.request) for job in group]))
+        while not self._engine.stopped:
+            message = self._receive()
+            if message is not None and message[0] == "idle":
+                self._hear(message)
+                break
+            if message is not None:
+                self._hear(message)
+            elif not self._alive():
+                self._mourn(group, self._how())
+                return
+            elif self._overdue(group):
+                self._mourn(group, "it did not react and was killed")
+                return
+        for job in group:
+            if not job.over:
+                self._engine.fail(job, "Closing", "the service stopped before this was made", mistaken=False)
+        self._group = {}
+
+    def _hear(self, message: tuple[Any, ...]) -> None:
+        what, *rest = message
+        if what in ("ready", "idle"):
+            self.usage, self.bases = rest[0], self.bases | rest[1]
+            return
+        job = self._group[rest[0]]
+        if what == "step":
+            self._engine.moved(job, lambda job: vars(job).update(step=rest[1], steps=rest[2]))
+        elif what == "preview":
+            number = job.preview_number + 1
+            self._engine.moved(job, lambda job: vars(job).update(preview=rest[1], preview_number=number))
+        elif what == "picture":
+            self._engine.add(job, Made(*rest[1:]))
+        elif what == "failed":
+            self._engine.fail(job, *rest[1:])
+        elif job.id in self._told and monotonic() > job.deadline:
+            self._engine.fail(job, "Deadline", "the deadline passed while this was made", mistaken=False)
+        else:
+            self._engine.finish(job, what, rest[1])
+
+    def _overdue(self, group: list[Job]) -> bool:
+        """End jobs past their deadline; return whether the worker had its time and does not react."""
+        now = monotonic()
+        for job in group:
+            if not job.over and now > job.deadline:
+                self.end(job, "drop")
+        left = [job.id for job in group if not job.over]
+        late = [id for id in left if id in self._told and now > self._told[id] + self._engine.limits.grace]
+        return bool(late)
+
+    def _mourn(self, group: list[Job], how: str) -> None:
+        log.error("the worker on %s died (%s); it is replaced", self._device, how)
+        self._renew()
+        self._group = {}
+        self._engine.lost(group, how)
+
+    def _renew(self) -> None:
+        self._engine.tally.restarts += 1
+        self._remove()
+
+    def _remove(self) -> None:
+        self.ready = False
+        process, self._process = self._process, None
+        if self._pipe is not None:
+            self._pipe.close()
+        if process is not None:
+            process.kill()
+            process.join(timeout=10)
+
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
+    def _how(self) -> str:
+        if self._process is not None:
+            self._process.join(timeout=1)
+        code = self._process.exitcode if self._process else None
+        if code is not None and code < 0:
+            return f"signal {signal.Signals(-code).name}"
+        return f"exit status {code}"
+
+    def _receive(self) -> tuple[Any, ...] | None:
+        """Return the next message; None where none came within a tick, or none will ever come."""
+        try:
+            if self._pipe is not None and self._pipe.poll(TICK):
+                return self._pipe.recv()
+        except (EOFError, OSError):
+            if self._process is not None:
+                self._process.join(timeout=TICK)
+        return None
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        try:
+            with self._sending:
+                if self._pipe is not None:
+                    self._pipe.send(message)
+        except (OSError, ValueError):
+            log.debug("the worker on %s is gone; %s was not told", self._device, message[0])
