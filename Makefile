@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 test test-all: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check check-fast lint types contracts bench clean
+.PHONY: help setup demo test test-all check check-fast lint types contracts bench serve clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ types: setup  ## pyright
 
 contracts: setup  ## the direction of the imports
 	$(BIN)/lint-imports
+
+serve: setup  ## the HTTP service at http://127.0.0.1:7860
+	$(BIN)/controlnet serve
 
 bench: setup  ## the measurements in benchmarks/, kept in its results.json and README.md
 	$(BIN)/python -m benchmarks --write

@@ -20,6 +20,7 @@ from controlnet.cli import (
     gallery,
     info,
     sample,
+    serve,
     shapes,
     train,
     upscale,
@@ -82,7 +83,7 @@ def options(
 
 
 for _command in (
-    *(demo, sample, upscale, frames, annotate, gallery),
+    *(demo, sample, upscale, frames, annotate, gallery, serve),
     *(dataset, train, evaluate, info, convert, weights, shapes),
 ):
     _command.register(app)

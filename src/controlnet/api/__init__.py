@@ -1,0 +1,1 @@
+"""The HTTP service: our jobs API, and the dialect that existing clients speak, over one engine."""
