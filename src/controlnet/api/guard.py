@@ -120,20 +120,29 @@ class Guard:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if body and kind != "application/json":
             return 415, f"the body is {kind[:50] or 'of no type'}; wanted application/json"
-        if body and _ODD.search(body) and not await asyncio.to_thread(is_plain, body):
-            return 400, "the body holds NaN, Infinity or half a character; wanted JSON as RFC 8259 has it"
+        odd = not is_utf8(body) or _ODD.search(body) is not None
+        if odd and not await asyncio.to_thread(is_plain, body):
+            return 400, "the body is not UTF-8, or holds NaN or half a character; wanted JSON of RFC 8259"
         return body
 
 
+def is_utf8(body: bytes) -> bool:
+    """Whether bytes are text in UTF-8, without a mark at its beginning."""
+    try:
+        return body.isascii() or not body.decode().startswith("\ufeff")
+    except UnicodeDecodeError:
+        return False
+
+
 def is_plain(body: bytes) -> bool:
-    """Whether a JSON text holds finite numbers and whole characters only; true of what is no JSON at all."""
+    """Whether a JSON text is UTF-8 with finite numbers and whole characters; true of what is no JSON at all."""
 
     def refuse(name: str) -> None:
         raise FloatingPointError(name)
 
     try:
-        json.dumps(json.loads(body, parse_constant=refuse), ensure_ascii=False).encode()
-    except (FloatingPointError, UnicodeEncodeError):
+        json.dumps(json.loads(body.decode(), parse_constant=refuse), ensure_ascii=False).encode()
+    except (FloatingPointError, UnicodeError):
         return False
     except (ValueError, RecursionError):  # to be refused by whoever reads it
         return True

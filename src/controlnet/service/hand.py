@@ -33,6 +33,7 @@ class Hand:
         self._group: dict[str, Job] = {}
         self._told: dict[str, float] = {}  # when a job in work was told to end
         self._ordered: set[tuple[str, str, int]] = set()
+        self._taken = False  # whether the worker has said that it began with the group
         self.ready = False
         self.trouble: str | None = None
         self.usage: dict[str, Any] = {}
@@ -114,6 +115,7 @@ class Hand:
 
     def _work(self, group: list[Job]) -> None:
         self._group, self._told, self._ordered = {job.id: job for job in group}, {}, set()
+        self._taken = False
         self._send(("group", [(job.id, job.request) for job in group]))
         while not self._engine.stopped:
             message = self._receive()
@@ -135,6 +137,9 @@ class Hand:
 
     def _hear(self, message: tuple[Any, ...]) -> None:
         what, *rest = message
+        if what == "taken":
+            self._taken = True
+            return
         if what in ("ready", "idle"):
             self.usage, self.bases = rest[0], self.bases | rest[1]
             return
@@ -167,7 +172,10 @@ class Hand:
         log.error("the worker on %s died (%s); it is replaced", self._device, how)
         self._renew()
         self._group = {}
-        self._engine.lost(group, how)
+        if self._taken or any(job.attempts >= TRIES for job in group):
+            self._engine.lost(group, how)
+        else:  # it was dead before it began
+            self._engine.put_back(group)
 
     def _renew(self) -> None:
         self._engine.tally.restarts += 1

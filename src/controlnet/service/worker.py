@@ -68,6 +68,7 @@ class Desk:
         """Do the jobs, tell what comes of each, and at last that the worker is idle."""
         from controlnet.service.requests import Annotate
 
+        self._pipe.send(("taken",))
         self._models.begin()
         self._orders = {id: deque() for id, _ in group}
         for id, request in group:
