@@ -16,6 +16,7 @@ webuiapi = pytest.importorskip("webuiapi")
 def api(app) -> Iterator["webuiapi.WebUIApi"]:
     opened = socket.socket()
     opened.bind(("127.0.0.1", 0))
+    opened.listen()  # callers wait from now on, and are not refused
     config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", server_header=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)

@@ -1,4 +1,4 @@
-"""What a worker does, in this process: pictures in company, models within their bound, errors as they are told."""
+"""What a worker does, in this process: pictures in company, models within a bound, errors as told."""
 
 import io
 from collections import deque

@@ -135,7 +135,7 @@ def is_utf8(body: bytes) -> bool:
 
 
 def is_plain(body: bytes) -> bool:
-    """Whether a JSON text is UTF-8 with finite numbers and whole characters; true of what is no JSON at all."""
+    """Whether JSON is UTF-8 with finite numbers and whole characters; true of what is no JSON at all."""
 
     def refuse(name: str) -> None:
         raise FloatingPointError(name)

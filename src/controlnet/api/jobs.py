@@ -124,15 +124,12 @@ async def _events(engine: Engine, audience: Audience, job: Job, request: Request
                     yield _event("job", JobView.of(engine, job).model_dump_json())
                 if over:
                     return
-                if await watch.change(1.0):
-                    silent = 0.0
-                elif await request.is_disconnected():
+                silent = 0.0 if await watch.change(1.0) else silent + 1.0
+                if await request.is_disconnected():
                     return
-                else:
-                    silent += 1.0
-                    if silent >= KEEP_ALIVE:
-                        silent = 0.0
-                        yield ": still here\n\n"
+                if silent >= KEEP_ALIVE:
+                    silent = 0.0
+                    yield ": still here\n\n"
     finally:
         audience.leave(job)
 

@@ -50,7 +50,8 @@ async def finished(engine: Engine, job: Job, request: Request) -> bool:
     try:
         async with watching(job) as watch:
             while not job.over:
-                if not await watch.change() and await request.is_disconnected():
+                await watch.change()
+                if await request.is_disconnected():
                     engine.cancel(job)
                     return False
     except asyncio.CancelledError:

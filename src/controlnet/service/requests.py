@@ -144,10 +144,9 @@ def safe_condition(text: str, limits: Limits) -> "Condition":
         if name not in (*names("conditions"), *others):
             raise UnknownName(unknown("condition", name, (*names("conditions"), *others)))
     made = condition(text)
-    if made.resolution is not None and made.resolution**2 > limits.pixels:
-        raise SettingError(
-            f"got a resolution of {made.resolution}; wanted at most {int(limits.pixels**0.5)} here"
-        )
+    most = int(limits.picture_pixels**0.5)
+    if made.resolution is not None and made.resolution > most:
+        raise SettingError(f"got a resolution of {made.resolution}; wanted at most {most} here")
     return made
 
 
