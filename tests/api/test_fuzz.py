@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -29,17 +30,15 @@ def fast() -> Iterator[tuple[FastAPI, TestClient]]:
         yield app, client
 
 
-def check(client: TestClient, app: FastAPI, examples: int) -> int:
-    """Send what the description allows; return how many requests were sent."""
+def check(client: TestClient, app: FastAPI, examples: int) -> Counter[int]:
+    """Send what the description allows; return how often each status was the answer."""
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers={"host": "127.0.0.1"})
-    sent = 0
+    seen: Counter[int] = Counter()
 
     def one(case: schemathesis.Case) -> None:
-        nonlocal sent
-        sent += 1
         answer = case.call(session=client, base_url="http://127.0.0.1")
         assert answer.status_code < 500 or case.path == "/ready", (case.path, answer.text)
-        assert answer.status_code != 405 or case.method not in ("GET", "POST", "DELETE")
+        seen[answer.status_code] += 1
         if answer.headers.get("content-type") == ["application/json"]:
             json.loads(answer.content, parse_constant=pytest.fail)
 
@@ -53,19 +52,20 @@ def check(client: TestClient, app: FastAPI, examples: int) -> int:
     )
     for result in schema.get_all_operations():
         steady(given(case=result.ok().as_strategy())(one))()
-    return sent
+    return seen
 
 
 def test_the_description_is_kept(fast):
     app, client = fast
     paths = app.openapi()["paths"]
-    assert check(client, app, examples=4) >= len(paths)
+    seen = check(client, app, examples=4)
+    assert seen.total() >= len(paths) and seen[200] > 10 and not seen[403], seen
 
 
 @pytest.mark.slow
 def test_the_description_is_kept_for_long(fast):
     app, client = fast
-    assert check(client, app, examples=60) >= 1500
+    assert check(client, app, examples=60).total() >= 500
 
 
 VALUES = (

@@ -22,6 +22,7 @@ COMMANDS = (
     "frames",
     "annotate",
     "gallery",
+    "serve",
     "dataset",
     "train",
     "evaluate",

@@ -64,6 +64,7 @@ def listen(host: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
+        opened.listen(2048)  # who connects from now on waits, and is not refused
     except OSError:
         opened.close()
         raise
