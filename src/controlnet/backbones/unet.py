@@ -9,7 +9,8 @@ Legend: B batch, C h w latents, T tokens, D token width, E embedding width, Ci h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, ClassVar, final
 
@@ -22,6 +23,7 @@ from controlnet.core.residuals import Residuals
 from controlnet.errors import SettingError
 
 _CLASS = "UNet2DConditionModel"
+_LAYERED = ("DownBlock2D", "CrossAttnDownBlock2D", "UpBlock2D", "CrossAttnUpBlock2D")
 _FOUR_LEVELS: dict[str, Any] = {
     "block_out_channels": (8, 16, 16, 16),
     "cross_attention_dim": 12,
@@ -89,17 +91,8 @@ class UNet(Backbone):
         self, clone: Any, x: Tensor, timestep: Tensor, context: Context, hint: Tensor
     ) -> tuple[Tensor, ...]:
         """Run the copy: F(x + hint; Θc), the features at the taps."""
-        labels, added = _extras(clone, context)
-        emb = clone.time_embedding(clone.get_time_embed(x, timestep))  # B E
-        kind = clone.get_class_embed(x, labels)
-        if kind is not None:
-            emb = torch.cat([emb, kind], dim=-1) if clone.config.class_embeddings_concat else emb + kind
-        aug = clone.get_aug_embed(emb, context.tokens, added)
-        emb = emb if aug is None else emb + aug
-        emb = emb if clone.time_embed_act is None else clone.time_embed_act(emb)
-        tokens = clone.process_encoder_hidden_states(context.tokens, added)  # B T D
-
-        h = clone.conv_in(2 * x - 1 if clone.config.center_input_sample else x) + hint  # B C0 h w
+        emb, tokens = _embedded(clone, x, timestep, context)
+        h = _first(clone, x) + hint  # B C0 h w
         features = (h,)
         for block in clone.down_blocks:
             h, skips = block(h, emb, **_attended(block, tokens))
@@ -123,6 +116,48 @@ class UNet(Backbone):
             mid_block_additional_residual=middle,
             return_dict=False,
         )[0]
+
+    @contextmanager
+    def deep(self, network: Any) -> Iterator[list[Tensor]]:
+        """Keep what enters the last two layers of the decoder, without their skips: (B,C0,h,w)."""
+        _check_ends(network)
+        kept: list[Tensor] = []
+        skip = self.taps(network)[1].channels
+
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            kept[:] = [inputs[0][:, :-skip].clone()]  # joined to its skip there
+
+        hook = network.up_blocks[-1].resnets[-2].register_forward_pre_hook(keep)
+        try:
+            yield kept
+        finally:
+            hook.remove()
+
+    def shallow(
+        self,
+        network: Any,
+        x: Tensor,
+        timestep: Tensor,
+        context: Context,
+        residuals: Residuals | None,
+        deep: Tensor,
+    ) -> Tensor:
+        """Run the first convolution, one layer down, and the last two up (DeepCache, Ma et al. 2312.00858).
+
+        Of the residuals the first two have a place here; the others have had their effect on `deep`.
+        """
+        _check_ends(network)
+        emb, tokens = _embedded(network, x, timestep, context)
+        skips = [_first(network, x)]
+        skips.append(_layer(network.down_blocks[0], 0, skips[0], emb, tokens))
+        if residuals is not None:
+            skips = [skip + residual for skip, residual in zip(skips, residuals, strict=False)]
+        h = deep
+        for place in (-2, -1):
+            h = _layer(network.up_blocks[-1], place, torch.cat([h, skips.pop()], dim=1), emb, tokens)
+        if network.conv_norm_out is not None:
+            h = network.conv_act(network.conv_norm_out(h))
+        return network.conv_out(h)
 
     def describe(self, network: Any) -> dict[str, Any]:
         """Write the configuration down, without what diffusers notes about files and versions."""
@@ -152,6 +187,41 @@ class UNet(Backbone):
             )
             x, condition = torch.randn(2, 4, 16, 16), torch.rand(2, 3, 128, 128)
         return Example(network, x, torch.tensor([10, 700]), context, condition)
+
+
+def _embedded(network: Any, x: Tensor, timestep: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+    """Return the embedding of timestep and extras (B,E), and the tokens as blocks attend to them (B,T,D)."""
+    labels, added = _extras(network, context)
+    emb = network.time_embedding(network.get_time_embed(x, timestep))
+    kind = network.get_class_embed(x, labels)
+    if kind is not None:
+        emb = torch.cat([emb, kind], dim=-1) if network.config.class_embeddings_concat else emb + kind
+    aug = network.get_aug_embed(emb, context.tokens, added)
+    emb = emb if aug is None else emb + aug
+    emb = emb if network.time_embed_act is None else network.time_embed_act(emb)
+    return emb, network.process_encoder_hidden_states(context.tokens, added)
+
+
+def _first(network: Any, x: Tensor) -> Tensor:
+    """Run the first convolution: (B,C,h,w) → (B,C0,h,w)."""
+    return network.conv_in(2 * x - 1 if network.config.center_input_sample else x)
+
+
+def _layer(block: Any, place: int, h: Tensor, emb: Tensor, tokens: Tensor) -> Tensor:
+    """Run one layer of a block, with its attention if it has one."""
+    h = block.resnets[place](h, emb)
+    attended = _attended(block, tokens)
+    return block.attentions[place](h, **attended, return_dict=False)[0] if attended else h
+
+
+def _check_ends(network: Any) -> None:
+    """Raise SettingError unless the outermost blocks are built layer by layer, as Stable Diffusion's are."""
+    for block in (network.down_blocks[0], network.up_blocks[-1]):
+        if type(block).__name__ not in _LAYERED:
+            raise SettingError(
+                f"got a network with {type(block).__name__}; wanted one of {', '.join(_LAYERED)} at both ends "
+                "to reuse deep features: leave the reuse out"
+            )
 
 
 def _attended(block: Any, tokens: Tensor) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, final, runtime_checkable
 
@@ -102,6 +103,25 @@ class Backbone(ABC):
         self, network: nn.Module, x: Tensor, timestep: Tensor, context: Context, residuals: Residuals | None
     ) -> Tensor:
         """Run the network, with the residuals added at the taps; None gives the network's own output."""
+
+    def deep(self, network: nn.Module) -> AbstractContextManager[list[Tensor]]:
+        """Keep the deep features of each run of the network, the last run's alone, in the list that is given.
+
+        They are what `shallow` goes on from. SettingError for networks and families that have none.
+        """
+        raise SettingError(f"the family {self.name} has no shallow run; leave out the reuse of deep features")
+
+    def shallow(
+        self,
+        network: nn.Module,
+        x: Tensor,
+        timestep: Tensor,
+        context: Context,
+        residuals: Residuals | None,
+        deep: Tensor,
+    ) -> Tensor:
+        """Run the outermost layers alone, on deep features of an earlier run: near to `denoise`, much less."""
+        raise SettingError(f"the family {self.name} has no shallow run; leave out the reuse of deep features")
 
     @abstractmethod
     def describe(self, network: nn.Module) -> dict[str, Any]:

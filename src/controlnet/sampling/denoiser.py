@@ -18,6 +18,7 @@ from controlnet.core.backbone import Context
 from controlnet.core.controlled import denoise
 from controlnet.core.residuals import Residuals
 from controlnet.sampling.control import Control
+from controlnet.sampling.reuse import Kept
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,14 @@ class Steering:
 class ControlledDenoiser:
     """The base with one prompt for each picture and any number of controls, summed.
 
-    A ControlNet is called only at steps where its control is on, and only on its rows.
+    A ControlNet is called only at steps where its control is on, and only on its rows. kept: what steps of
+    this walk leave to the next ones, where something is reused (see `reuse`); None means that nothing is.
     """
 
     base: Base
     context: Context
     steerings: tuple[Steering, ...] = ()
+    kept: Kept | None = None
 
     def __call__(self, x: Float[Tensor, "B C h w"], step: Step) -> Float[Tensor, "B C h w"]:
         """Predict in the base's precision, handed back in the precision of x.
@@ -79,10 +82,15 @@ class ControlledDenoiser:
         """
         latents = x.to(self.base.dtype)
         active = [s for s in self.steerings if s.control.acts(step.index, step.count)]
-        residuals = (
-            Residuals.sum([s.residuals(latents, step, self.context) for s in active]) if active else None
-        )
-        return denoise(self.base, latents, step.timestep, self.context, residuals).to(x.dtype)
+
+        def summed() -> Residuals | None:
+            parts = [s.residuals(latents, step, self.context) for s in active]
+            return Residuals.sum(parts) if parts else None
+
+        if self.kept is not None:
+            acting = [s.control for s in active]
+            return self.kept.predict(self.base, latents, step, self.context, acting, summed).to(x.dtype)
+        return denoise(self.base, latents, step.timestep, self.context, summed()).to(x.dtype)
 
     def join(self, other: ControlledDenoiser) -> ControlledDenoiser:
         """Make one denoiser of two over the same base: its batch is this one's rows, then the other's."""
@@ -94,7 +102,8 @@ class ControlledDenoiser:
             )
             merged.append(mine if twin is None else _merge(mine, twin))
             moved = [s for s in moved if s is not twin]
-        return ControlledDenoiser(self.base, Context.cat([self.context, other.context]), (*merged, *moved))
+        context = Context.cat([self.context, other.context])
+        return ControlledDenoiser(self.base, context, (*merged, *moved), self.kept)
 
 
 def _merge(upper: Steering, lower: Steering) -> Steering:

@@ -18,6 +18,7 @@ from controlnet.sampling.guidance import ClassifierFree
 from controlnet.sampling.inpaint import KeepRest
 from controlnet.sampling.placing import image_of, mask_of, placed
 from controlnet.sampling.prompts import by_picture, filled, length_of
+from controlnet.sampling.reuse import Kept, Reuse
 from controlnet.sampling.sampler import Sampler, draw_noise, generators_of
 
 Progress = Callable[[int, int, Tensor], None]
@@ -49,6 +50,7 @@ def sample_latents(
     batch: int | None = None,
     progress: Progress | None = None,
     preview: Preview | None = None,
+    reuse: str | None = None,
 ) -> Float[Tensor, "B C h w"]:
     """Sample B latents, each under its own prompt, controls and seed.
 
@@ -62,6 +64,7 @@ def sample_latents(
     the rest of `start` being kept. guidance_rescale: in [0, 1], how far predictions under guidance are
     brought back to the spread that they have without (see `rescaled`). batch: how many pictures go through
     the networks together; None means all. preview: told clean latents as they are to be expected by then.
+    reuse: approximate speed, such as "deep:3" (see `Reuse`); None computes each step.
     A picture is the same bit for bit in calls with the same `batch` only if `batch` is 1 or divides B:
     kernels round differently (about 1e-6) at other batch sizes.
 
@@ -96,9 +99,13 @@ def sample_latents(
             "got negative prompts of other lengths, in tokens, than their prompts; wanted the same: encode "
             "them in one call of base.encode_prompts"
         )
-    planned = Sampler(sampler, base.scheduler_config, steps, strength).count
+    plan = Sampler(sampler, base.scheduler_config, steps, strength)
+    planned = plan.count
     useful = placed(base, controls, noise.shape, planned, guidance_scale)
-    together = _Together(base, prompts, negatives, useful, guidance_scale, guidance_rescale)
+    rule = None if reuse is None else Reuse.parse(reuse)
+    if rule is not None:
+        rule.check(base, plan, bool(useful))
+    together = _Together(base, prompts, negatives, useful, guidance_scale, guidance_rescale, rule)
     chunks = list(_chunks(lengths, total if batch is None else batch))
     done: list[Tensor] = []
     for number, rows in enumerate(chunks):
@@ -131,9 +138,10 @@ class _Together:
         controls: Sequence[Control],
         scale: float,
         rescale: float = 0.0,
+        reuse: Reuse | None = None,
     ) -> None:
         self._base, self._context, self._negative, self._scale = base, context, negative, scale
-        self._rescale = rescale
+        self._rescale, self._reuse = rescale, reuse
         self._controls = controls
         self._shared = [c.net.embed(image_of(c)) if len(image_of(c)) == 1 else None for c in controls]
 
@@ -149,11 +157,12 @@ class _Together:
             )
             for control, hint in zip(self._controls, self._shared, strict=True)
         ]
-        prompted = ControlledDenoiser(self._base, Context.cat(self._context[rows]), tuple(steerings))
+        kept = None if self._reuse is None else Kept(self._reuse)
+        prompted = ControlledDenoiser(self._base, Context.cat(self._context[rows]), tuple(steerings), kept)
         if self._negative is None or self._scale == 1.0:
             return prompted
         both = tuple(s for s in steerings if not s.control.conditional_only)
-        unguided = ControlledDenoiser(self._base, Context.cat(self._negative[rows]), both)
+        unguided = ControlledDenoiser(self._base, Context.cat(self._negative[rows]), both, kept)
         return ClassifierFree(prompted, unguided, self._scale, self._rescale)
 
 

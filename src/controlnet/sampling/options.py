@@ -12,3 +12,4 @@ class Options(TypedDict, total=False):
     guidance_rescale: float
     sampler: str
     clip_skip: int | None
+    reuse: str | None

@@ -44,6 +44,7 @@ def generate(
     guidance_rescale: float = 0.0,
     preview: Preview | None = None,
     clip_skip: int | None = None,
+    reuse: str | None = None,
 ) -> list[Image]:
     """Make `count` pictures of each prompt under the controls, prompt by prompt.
 
@@ -60,6 +61,8 @@ def generate(
 
     Prompts weigh words and may be long, see docs/prompts.md. clip_skip: the text encoder's layer that is
     read, 1 being the last; None is the base's own.
+
+    reuse: approximate speed: "deep:3", "residuals:2" (see `Reuse`, and docs/sampling.md for what it costs).
 
     Raises SettingError, ShapeError (sizes, with the nearest that can be made), UnknownName, DataError
     (pictures).
@@ -93,6 +96,7 @@ def generate(
         batch=batch,
         progress=progress,
         preview=preview,
+        reuse=reuse,
     )
     decoded = [base.decode_latents(part.to(base.dtype)).float().cpu() for part in latents.split(1)]
     if pixels is not None and region is not None:

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from controlnet.errors import SettingError
 from controlnet.sampling.denoiser import Denoiser, Step
-from controlnet.sampling.schedulers import SAMPLERS, build_scheduler, is_flow, sampler_name
+from controlnet.sampling.schedulers import SAMPLERS, SamplerKind, build_scheduler, is_flow, sampler_name
 
 MAX_SEED = 2**63 - 1
 
@@ -77,6 +77,16 @@ class Sampler:
     def count(self) -> int:
         """Number of calls of the network."""
         return len(self._timesteps)
+
+    @property
+    def kind(self) -> SamplerKind:
+        """Which sampler this is."""
+        return self._kind
+
+    @property
+    def calls_a_step(self) -> int:
+        """How often a step calls the network: twice in Heun, DPM2 and their like."""
+        return int(self._scheduler.order)
 
     @property
     def estimate(self) -> Float[Tensor, "B C h w"] | None:
