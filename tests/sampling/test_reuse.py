@@ -49,7 +49,7 @@ def test_what_runs_at_which_step(base: Base, net: ControlNet) -> None:
 
 @pytest.mark.parametrize("reuse", ["residuals:3", "deep:3"])
 def test_the_ends_of_intervals_are_key_steps(base: Base, net: ControlNet, reuse: str) -> None:
-    """On at steps 1 to 3 of six: the steps 1, where it begins, and 3 are key steps, and so is 4, without it."""
+    """On at steps 1 to 3 of six: step 1, where it begins, and 3 are key steps, and so is 4, without it."""
     steps: list[int] = []
     with counted(net) as calls:
         sample(

@@ -28,6 +28,8 @@ def load_base(
     text_encoder: str | Path | Sequence[str | Path | None] | None = None,
     prediction_type: str | None = None,
     ema: bool = False,
+    vae_tile: int | None = None,
+    offload: bool = False,
 ) -> Base:
     """Load and lock a base: "shapes" (embedded), a diffusers folder, one file, or a hub id ("owner/name").
 
@@ -40,6 +42,8 @@ def load_base(
                      SDXL by a mark, if any; for SD 2.x the network is asked; otherwise it is "epsilon"
     ema              take the moving average of the weights that a training's file holds beside them; they
                      are left out otherwise
+    vae_tile         side in pixels of the tiles in which the VAE takes larger pictures (`Base.tile_vae`)
+    offload          text encoders and VAE leave the device while they do not work (`Base.offload`)
 
     Raises CheckpointError where the source is missing, broken, incomplete or of an unknown kind, and where a
     hub id is neither in the cache nor within reach; SettingError for choices that cannot be meant.
@@ -64,7 +68,9 @@ def load_base(
             replaced.check(base)
     if prediction_type is not None:
         base.scheduler_config["prediction_type"] = prediction_type
-    return base.to(device, kind)
+    if offload:
+        base.offload()
+    return base.tile_vae(vae_tile).to(device, kind)
 
 
 def locate(source: str | Path) -> tuple[Path, str]:

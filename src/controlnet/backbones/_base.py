@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final, Self, final
 
@@ -15,9 +16,10 @@ from controlnet.core.backbone import Backbone, Context, backbone_of
 from controlnet.core.block import lock
 from controlnet.core.objective import Objective
 from controlnet.core.origin import fingerprint
-from controlnet.errors import CheckpointError
+from controlnet.errors import CheckpointError, SettingError
 
 PREDICTIONS: Final = ("epsilon", "v_prediction")
+AWAY: Final = torch.device("cpu")  # where offloaded parts wait
 
 
 @final
@@ -44,6 +46,8 @@ class Base:
         self.tokenizers = tuple(tokenizers)
         self.scheduler_config = dict(scheduler_config)
         self.words: dict[str, tuple[Tensor, ...]] = {}  # added to the prompts' language, see add_word
+        self.vae_tile: int | None = None  # see tile_vae
+        self.offloads = False  # see offload
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.network.parameters()) / 1e6
@@ -113,9 +117,10 @@ class Base:
         prompts = [prompts] if isinstance(prompts, str) else prompts
         wants_size = getattr(self.network.config, "addition_embed_type", None) == "text_time"
         parts = (prompts, self.tokenizers, self.text_encoders, wants_size, clip_skip)
-        tokens, pooled = (
-            _text.encode_captions(*parts) if literal else _text.encode_prompts(*parts, self.words)
-        )
+        with self._visiting(*self.text_encoders):
+            tokens, pooled = (
+                _text.encode_captions(*parts) if literal else _text.encode_prompts(*parts, self.words)
+            )
         height, width = size or (self.sample_size, self.sample_size)
         sizes = [[height, width, 0, 0, height, width]] * len(prompts)
         time_ids = torch.tensor(sizes, dtype=torch.float32) if wants_size else None
@@ -134,7 +139,8 @@ class Base:
         self, pixels: Float[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B C h w"], Float[Tensor, "B C h w"]]:
         """Return mean and standard deviation of the scaled latents of pixels in [−1,1], for caches."""
-        mean, std = _latents.posterior(self.vae, pixels)
+        with self._visiting(self.vae):
+            mean, std = _latents.posterior(self.vae, pixels, self.vae_tile)
         return mean.to(self.device, self.dtype), std.to(self.device, self.dtype)
 
     def encode_pixels(
@@ -148,18 +154,69 @@ class Base:
         return mean + std * noise.to(mean.device)
 
     def decode_latents(self, latents: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
-        """Return pixels in [−1,1]; gradients pass, for losses on the picture."""
-        return _latents.decode(self.vae, latents)
+        """Return pixels in [−1,1]; gradients pass, for losses on the picture, unless the VAE is offloaded."""
+        if self.offloads and latents.requires_grad and torch.is_grad_enabled():
+            raise SettingError(
+                "got latents that want a gradient through an offloaded VAE, which is gone by then; wanted a "
+                "base without offload"
+            )
+        with self._visiting(self.vae):
+            return _latents.decode(self.vae, latents, self.vae_tile)
+
+    def tile_vae(self, side: int | None) -> Self:
+        """Let the VAE take pictures larger than `side` pixels in overlapping tiles; None: whole.
+
+        Memory is then that of one tile beside the picture; tiles share a quarter of a side. Pictures that
+        are larger change (how much: docs/sampling.md), others do not. SettingError for sides that the VAE
+        cannot take.
+        """
+        if side is not None:
+            _latents.check_tile(self.vae, side)
+        self.vae_tile = side
+        return self
+
+    def offload(self) -> Self:
+        """Keep text encoders and VAE in main memory; they come to the network's device only while they work.
+
+        The same arithmetic on the same device, so the same pictures to the bit.
+        """
+        self.offloads = True
+        for part in (*self.text_encoders, self.vae):
+            _move(part, AWAY)
+        return self
 
     def fingerprint(self) -> str:
         """Return a short name for the network's weights, equal in single and half precision."""
         return fingerprint(self.network)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
-        """Move all parts to a device and a precision; a VAE that overflows in float16 goes to float32."""
+        """Move all parts to a device and a precision; a VAE that overflows in float16 goes to float32.
+
+        Offloaded parts stay where they are.
+        """
         overflows = dtype == torch.float16 and getattr(self.vae.config, "force_upcast", False)
         # torch's own method: that of diffusers warns whenever it is given a precision.
-        for part in (self.network, *self.text_encoders):
-            nn.Module.to(part, device=device, dtype=dtype)
-        nn.Module.to(self.vae, device=device, dtype=torch.float32 if overflows else dtype)
+        nn.Module.to(self.network, device=device, dtype=dtype)
+        beside = AWAY if self.offloads else device
+        for part in self.text_encoders:
+            nn.Module.to(part, device=beside, dtype=dtype)
+        nn.Module.to(self.vae, device=beside, dtype=torch.float32 if overflows else dtype)
         return self
+
+    @contextmanager
+    def _visiting(self, *parts: nn.Module) -> Iterator[None]:
+        """Have parts on the network's device while they work; those that are offloaded only so long."""
+        if not self.offloads:
+            yield
+            return
+        try:
+            for part in parts:
+                _move(part, self.device)
+            yield
+        finally:
+            for part in parts:
+                _move(part, AWAY)
+
+
+def _move(part: nn.Module, device: torch.device) -> None:
+    nn.Module.to(part, device=device)

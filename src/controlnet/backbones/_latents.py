@@ -5,30 +5,61 @@ Legend: B batch; H W pixels in [−1,1]; C h w latents.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from controlnet.backbones._tiles import tiled
+from controlnet.errors import SettingError
 
-def posterior(vae: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+OVERLAP: Final = 4  # of a tile's side: a quarter is what two tiles share
+LEAST: Final = 8  # latents a side of a tile; smaller ones show nothing but their own borders
+
+
+def posterior(vae: Any, pixels: Tensor, tile: int | None = None) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of the scaled latents (B,C,h,w); AutoencoderTiny's deviation is 0.
 
-    latents = (z − shift_factor)·scaling_factor, which brings them to about unit variance.
+    latents = (z − shift_factor)·scaling_factor, which brings them to about unit variance. tile: side in
+    pixels of the parts in which larger pictures are encoded.
     """
-    encoded = vae.encode(pixels.to(vae.device, vae.dtype))
+
+    def run(part: Tensor) -> Tensor:
+        encoded = vae.encode(part)
+        if hasattr(encoded, "latents"):
+            return torch.cat([encoded.latents, torch.zeros_like(encoded.latents)], dim=1)
+        return torch.cat([encoded.latent_dist.mean, encoded.latent_dist.std], dim=1)
+
+    x = pixels.to(vae.device, vae.dtype)
+    mean, std = (run(x) if tile is None else tiled(run, x, tile, tile // OVERLAP, 1 / downscale(vae))).chunk(
+        2, 1
+    )
     shift, scale = _scaling(vae)
-    if hasattr(encoded, "latents"):
-        mean = encoded.latents
-        return (mean - shift) * scale, torch.zeros_like(mean)
-    return (encoded.latent_dist.mean - shift) * scale, encoded.latent_dist.std * scale
+    return (mean - shift) * scale, std * scale
 
 
-def decode(vae: Any, latents: Tensor) -> Tensor:
-    """Return pixels (B,3,H,W), clamped to [−1,1]."""
+def decode(vae: Any, latents: Tensor, tile: int | None = None) -> Tensor:
+    """Return pixels (B,3,H,W), clamped to [−1,1]; larger pictures in parts, where `tile` tells their side."""
+
+    def run(part: Tensor) -> Tensor:
+        return vae.decode(part, return_dict=False)[0]
+
     shift, scale = _scaling(vae)
     z = latents.to(vae.device, vae.dtype) / scale + shift
-    return vae.decode(z, return_dict=False)[0].clamp(-1, 1)
+    if tile is None:
+        return run(z).clamp(-1, 1)
+    side = tile // downscale(vae)
+    return tiled(run, z, side, side // OVERLAP, downscale(vae)).clamp(-1, 1)
+
+
+def check_tile(vae: Any, tile: int) -> None:
+    """Raise SettingError for a side of tiles, in pixels, that the VAE cannot take."""
+    grid = downscale(vae) * OVERLAP
+    least = downscale(vae) * LEAST
+    if tile < least or tile % grid:
+        raise SettingError(
+            f"got VAE tiles of {tile} pixels; wanted a multiple of {grid}, {least} at least, usually 512"
+        )
 
 
 def downscale(vae: Any) -> int:

@@ -219,8 +219,8 @@ def _check_ends(network: Any) -> None:
     for block in (network.down_blocks[0], network.up_blocks[-1]):
         if type(block).__name__ not in _LAYERED:
             raise SettingError(
-                f"got a network with {type(block).__name__}; wanted one of {', '.join(_LAYERED)} at both ends "
-                "to reuse deep features: leave the reuse out"
+                f"got a network with {type(block).__name__}; wanted {', '.join(_LAYERED)} at the ends to "
+                "reuse deep features: leave the reuse out"
             )
 
 

@@ -120,7 +120,7 @@ class Backbone(ABC):
         residuals: Residuals | None,
         deep: Tensor,
     ) -> Tensor:
-        """Run the outermost layers alone, on deep features of an earlier run: near to `denoise`, much less."""
+        """Run the outermost layers alone, on deep features of an earlier run: near to `denoise`."""
         raise SettingError(f"the family {self.name} has no shallow run; leave out the reuse of deep features")
 
     @abstractmethod

@@ -70,7 +70,7 @@ def generate_frames(
     out = Path(out)
     folder = frames_folder(out, [] if clip is None else [clip])
     digests, made = Digests(), list[Path]()
-    networks = (base.network, base.vae, *base.text_encoders, base.words, base.scheduler_config)
+    networks = (base.network, base.vae, *base.text_encoders, base.words, base.scheduler_config, base.vae_tile)
     settings = (__version__, networks, prompt, strength, seed, width, height, dict(options))
     for name, frame in frames:
         path = folder / f"{name}.png"

@@ -1,11 +1,11 @@
 """Approximate speed: what changes slowly from step to step is computed at key steps and reused between them.
 
     "residuals:k"   ControlNets run at every k-th step; the base runs at all
-    "deep:k"        all runs at every k-th step; between, only the outermost layers of the base do, on the deep
-                    features and the residuals of the last key step
+    "deep:k"        all runs at every k-th step; between, only the outermost layers of the base do, on deep
+                    features and residuals of the last key step
 
-Key steps are 0, k, 2k …, and each at which other controls are on than at the one before: the ends of intervals
-are exact. Weights that change from step to step stay, between key steps, what they were at the last.
+Key steps are 0, k, 2k …, and each at which other controls are on than at the one before, so that the ends of
+intervals are exact. Weights that change over the steps stay, between key steps, what they were at the last.
 
 Source: deep features, and that they change slowly: DeepCache, Ma et al. 2312.00858; key steps of the encoder:
 Li et al. 2312.09608 (Faster Diffusion).
@@ -119,6 +119,4 @@ class Kept:
             with base.backbone.deep(base.network) as self._deep:
                 return denoise(base, latents, step.timestep, context, self._residuals)
         timestep = spread(step.timestep, latents)
-        return base.backbone.shallow(
-            base.network, latents, timestep, context, self._residuals, self._deep[0]
-        )
+        return base.backbone.shallow(base.network, latents, timestep, context, self._residuals, self._deep[0])

@@ -1,12 +1,12 @@
 """Overlapping tiles: where they lie, what they weigh, and how they become one picture without seams."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from controlnet.backbones._tiles import starts_of, weights_of
 from controlnet.conditions._image import Pixels
 from controlnet.errors import SettingError
 from controlnet.sampling.images import Size
@@ -59,7 +59,7 @@ class Tiling:
     @property
     def starts(self) -> tuple[list[int], list[int]]:
         """Where tiles begin, from the left and from the top."""
-        across, down = (_starts(side, self.tile, self.overlap, self.grid) for side in self.canvas)
+        across, down = (starts_of(side, self.tile, self.overlap, self.grid) for side in self.canvas)
         return across, down
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ def blended(tiling: Tiling, paint: Callable[[Box], Pixels]) -> Pixels:
     """
     width, height = tiling.canvas
     across, down = tiling.starts
-    columns, rows = _weights(across, tiling.tile, width), _weights(down, tiling.tile, height)
+    columns, rows = weights_of(across, tiling.tile, width), weights_of(down, tiling.tile, height)
     result = np.empty((height, width, 3), np.uint8)
     band = np.zeros((tiling.tile, width, 3), np.float32)
     boxes = iter(tiling)
@@ -95,20 +95,3 @@ def blended(tiling: Tiling, paint: Callable[[Box], Pixels]) -> Pixels:
         result[top : top + done] = np.clip(np.rint(band[:done]), 0, 255)
         band = np.concatenate([band[done:], np.zeros_like(band[:done])])
     return result[: tiling.size[1], : tiling.size[0]]
-
-
-def _starts(length: int, tile: int, overlap: int, grid: int) -> list[int]:
-    """Spread as few tiles as will do evenly, the last one flush with the end."""
-    if length == tile:
-        return [0]
-    steps = -(-(length - tile) // (tile - overlap))
-    return [(length - tile) // grid * number // steps * grid for number in range(steps + 1)]
-
-
-def _weights(starts: Sequence[int], tile: int, length: int) -> list[NDArray[np.float32]]:
-    """Give each tile's weights along a side: a Hann window over the sum of all; alone, a tile weighs 1."""
-    window = np.sin(np.pi * (np.arange(tile) + 0.5) / tile) ** 2
-    total = np.zeros(length)
-    for start in starts:
-        total[start : start + tile] += window
-    return [(window / total[start : start + tile]).astype(np.float32) for start in starts]
