@@ -7,6 +7,7 @@ from controlnet.sampling.inpaint import feathered, inpaint_hint
 from controlnet.sampling.latents import Progress, sample_latents
 from controlnet.sampling.layout import channels_last
 from controlnet.sampling.pipeline import generate
+from controlnet.sampling.prepack import prepacked
 from controlnet.sampling.record import ControlRecord, Record
 from controlnet.sampling.repaint import extended, outpaint
 from controlnet.sampling.schedule import EASINGS, Keyframe, Schedule, parse_weight
@@ -38,6 +39,7 @@ __all__ = [
     "outpaint",
     "parse_taps",
     "parse_weight",
+    "prepacked",
     "sample_latents",
     "sampler_name",
     "save_video",
