@@ -76,7 +76,8 @@ class _Packed:
         if self._weight is None:
             plain = layer.weight.detach().to_mkldnn()
             self._keep(torch.ops.aten.mkldnn_reorder_conv2d_weight(plain, *how, list(x.shape)))
-        return torch.mkldnn_convolution(x, self._weight, layer.bias, *how)
+        weight: Any = self._weight
+        return torch.mkldnn_convolution(x, weight, layer.bias, *how)
 
     def _multiply(self, x: Tensor) -> Tensor:
         if self._weight is None:
