@@ -6,7 +6,7 @@ their speed. Packed once, weights need no reordering, and both kinds of layers r
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from controlnet.backbones import Base
 from controlnet.core.controlnet import ControlNet
 
 _LINEAR: Final = "_linear_pointwise"
-_LINE: Final = 64  # bytes; kernels round differently by where in such a line a tensor begins
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +26,9 @@ def prepacked(base: Base, *nets: ControlNet) -> Iterator[None]:
     """Hold the weights of a base's network and of ControlNets in the CPU's own order while the context lasts.
 
     Pictures stay but for rounding (about 1e-6 of a prediction). A layer is packed at its first call, so that
-    the first step takes longer, and its plain weights leave memory until the end, when they come back bit for
-    bit: meanwhile the networks are for sampling alone, by this thread alone. Only convolutions and linear
-    layers in single precision on the CPU are touched; where there are none, a warning says so.
+    the first step takes longer; plain weights stay where they are, so that memory is wanted for both, and
+    changes to them have no effect before the end. Only convolutions and linear layers in single precision on
+    the CPU are touched; where there are none, a warning says so.
     """
     fitting = [layer for module in (base.network, *nets) for layer in module.modules() if _fits(layer)]
     layers = {id(layer.weight): layer for layer in fitting}.values()  # each once, also of a net given twice
@@ -37,9 +36,8 @@ def prepacked(base: Base, *nets: ControlNet) -> Iterator[None]:
         log.warning("prepacking has no effect: it is for networks in single precision on a CPU with oneDNN")
     with ExitStack() as stack:
         for layer in layers:
-            packed = _Packed(layer)
-            layer.forward = packed.run
-            stack.callback(packed.undo)
+            layer.forward = _Convolution(layer) if type(layer) is nn.Conv2d else _Product(layer)
+            stack.callback(delattr, layer, "forward")
         yield
 
 
@@ -55,44 +53,29 @@ def _fits(layer: Any) -> bool:
     return usual and "forward" not in vars(layer) and torch.backends.mkldnn.is_available()
 
 
-class _Packed:
-    """One layer whose weights are packed at its first call."""
+class _Convolution:
+    """A convolution whose weights are packed at its first call, for inputs of that size best."""
 
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-        self._weight: Any = None
-        self._shape: torch.Size = layer.weight.shape
-        self._place: int = layer.weight.data_ptr() % _LINE
-        self.run: Callable[[Tensor], Tensor] = self._convolve if type(layer) is nn.Conv2d else self._multiply
+    def __init__(self, layer: nn.Conv2d) -> None:
+        self._bias, self._weight = layer.bias, layer.weight.detach()
+        self._how = (layer.padding, layer.stride, layer.dilation, layer.groups)
 
-    def undo(self) -> None:
-        del self._layer.forward
-        if self._weight is not None:
-            self._layer.weight.data = _at(self._place, self._weight.to_dense().reshape(self._shape))
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._weight.layout == torch.strided:
+            pack: Any = torch.ops.aten.mkldnn_reorder_conv2d_weight
+            self._weight = pack(self._weight.to_mkldnn(), *self._how, list(x.shape))
+        convolve: Any = torch.mkldnn_convolution
+        return convolve(x, self._weight, self._bias, *self._how)
 
-    def _convolve(self, x: Tensor) -> Tensor:
-        layer = self._layer
-        how = (layer.padding, layer.stride, layer.dilation, layer.groups)
-        if self._weight is None:
-            plain = layer.weight.detach().to_mkldnn()
-            self._keep(torch.ops.aten.mkldnn_reorder_conv2d_weight(plain, *how, list(x.shape)))
-        weight: Any = self._weight
-        return torch.mkldnn_convolution(x, weight, layer.bias, *how)
 
-    def _multiply(self, x: Tensor) -> Tensor:
-        if self._weight is None:
+class _Product:
+    """A linear layer, likewise."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self._bias, self._weight = layer.bias, layer.weight.detach()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._weight.layout == torch.strided:
             rows = x.numel() // x.shape[-1]
-            self._keep(torch.ops.mkldnn._reorder_linear_weight(self._layer.weight.detach(), rows))
-        return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._layer.bias, "none", [], "")
-
-    def _keep(self, packed: Tensor) -> None:
-        self._weight = packed
-        self._layer.weight.data = self._layer.weight.new_empty(0)
-
-
-def _at(place: int, values: Tensor) -> Tensor:
-    """Copy values to memory that begins at such a place in its line."""
-    size = values.element_size()
-    room = values.new_empty(values.numel() + _LINE // size)
-    first = (place - room.data_ptr()) % _LINE // size
-    return room[first : first + values.numel()].view(values.shape).copy_(values)
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, rows)
+        return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
