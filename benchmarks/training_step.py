@@ -23,7 +23,7 @@ from controlnet.backbones import Base
 from controlnet.core.controlnet import ControlNet
 from controlnet.training.step import Inputs, control_loss
 
-Step = Callable[[], None]
+Step = Callable[[], object]
 PAPER_TIME, PAPER_MEMORY = 1.34, 1.23
 
 
