@@ -61,6 +61,16 @@ def test_the_same_picture_comes_out(pictured: Path, capsys: pytest.CaptureFixtur
     assert first == second
 
 
+def test_what_speed_and_tiles_changed_comes_out_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = ("--control", "net.safetensors=edges.png", "--steps", "4", "--seed", "5")
+    assert sample(*plain, "--out", "b.png") == 0
+    assert sample(*plain, "--reuse", "deep:2", "--vae-tile", "64", "--offload", "--out", "a.png") == 0
+    assert "--offload has no effect" in capsys.readouterr().err
+    assert "Reuse: deep:2, VAE tile: 64" in opened("a.png").info["parameters"]
+    assert again("--from", "a.png") == 0
+    assert same("a.png", "a-again.png") and not same("a.png", "b.png")
+
+
 def test_it_comes_out_from_another_folder(pictured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (pictured / "elsewhere").mkdir()
     monkeypatch.chdir(pictured / "elsewhere")

@@ -123,6 +123,9 @@ def test_from_a_picture_and_a_mask(place: Path) -> None:
         (["--device", "abacus"], "--device abacus"),
         (["--base", "nowhere"], "nowhere"),
         (["--count", "0"], "--count"),
+        (["--reuse", "depp:2"], "did you mean deep"),
+        (["--reuse", "deep:1"], "deep:K"),
+        (["--vae-tile", "100"], "multiple of 32"),
     ],
 )
 def test_mistakes_are_told_in_one_line(

@@ -109,6 +109,8 @@ def _of_ours(told: Job, record: "Record", source: Path) -> Job:
         text_encoders=[place.found(file) for file in record.text_encoders],
         prediction_type=record.prediction_type,
         ema=record.ema,
+        reuse=record.reuse,
+        vae_tile=record.vae_tile,
         controls=[text for text, _ in controls],
         annotators=[annotator for _, annotator in controls],
         seed=record.seed,

@@ -47,6 +47,9 @@ class Job:
     text_encoders: Sequence[Path | None] = ()  # None keeps the base's own
     prediction_type: str | None = None
     ema: bool = False
+    reuse: str | None = None
+    vae_tile: int | None = None
+    offload: bool = False
     controls: Sequence[ControlText] = ()
     annotators: Sequence[str | None] = ()  # one for each control, or none at all
     loras: Sequence[Added] = ()
@@ -81,6 +84,7 @@ class Job:
             "guidance_rescale": self.guidance_rescale,
             "sampler": self.sampler,
             "clip_skip": self.clip_skip,
+            "reuse": self.reuse,
         }
 
     def pictures(self) -> list[Path]:

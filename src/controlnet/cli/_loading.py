@@ -27,9 +27,12 @@ def makers_of(job: Job) -> "list[Condition | None]":
     from controlnet.conditions import condition
     from controlnet.nearest import unknown
     from controlnet.sampling.control import LAWS, RULES, mode_of
+    from controlnet.sampling.reuse import Reuse
     from controlnet.sampling.schedule import parse_weight
     from controlnet.sampling.tap_weights import parse_taps
 
+    if job.reuse is not None:
+        Reuse.parse(job.reuse)
     for control in job.controls:
         for what, name, names in (("rule", control.rule, RULES), ("law", control.law, LAWS)):
             if name is not None and name not in names:
@@ -57,7 +60,11 @@ def load(job: Job) -> "tuple[Base, str]":
         text_encoder=list(job.text_encoders) or None,
         prediction_type=job.prediction_type,
         ema=job.ema,
+        vae_tile=job.vae_tile,
+        offload=job.offload,
     )
+    if job.offload and base.device.type == "cpu":
+        log.warning("--offload has no effect: the networks work in main memory already")
     fingerprint = base.fingerprint()
     for lora in job.loras:
         add_lora(base, lora.path, lora.weight)

@@ -47,6 +47,14 @@ Sampler = Annotated[
         help="dpm++2m, dpm++2m karras, ddim, unipc, euler a … (docs/samplers.md).", rich_help_panel=SOLVER
     ),
 ]
+Reuse = Annotated[
+    str | None,
+    typer.Option(
+        help="Approximate speed: deep:3, residuals:2 (docs/sampling.md); else each step is whole.",
+        show_default=False,
+        rich_help_panel=SOLVER,
+    ),
+]
 Base = Annotated[str, typer.Option(help='"shapes", a folder, one file, or a hub id.', rich_help_panel=BASE)]
 Vae = Annotated[Path | None, typer.Option(help="Another VAE: a file or a folder.", rich_help_panel=BASE)]
 TextEncoder = Annotated[
@@ -79,6 +87,22 @@ Embedding = Annotated[
     list[str] | None,
     typer.Option(
         help="FILE[:TOKEN], a word for prompts; may be repeated.", show_default=False, rich_help_panel=BASE
+    ),
+]
+VaeTile = Annotated[
+    int | None,
+    typer.Option(
+        help="Let the VAE take larger pictures in tiles of so many pixels a side, as 512; saves memory.",
+        show_default=False,
+        rich_help_panel=BASE,
+    ),
+]
+Offload = Annotated[
+    bool,
+    typer.Option(
+        "--offload/--no-offload",
+        help="Text encoders and VAE leave the device while they do not work.",
+        rich_help_panel=BASE,
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=BASE)]

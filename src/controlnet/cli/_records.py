@@ -48,6 +48,8 @@ def record_of(
         text_encoders=tuple(None if path is None else _bytes(path) for path in job.text_encoders),
         prediction_type=job.prediction_type,
         ema=job.ema,
+        reuse=job.reuse,
+        vae_tile=job.vae_tile,
         loras=tuple(_bytes(lora.path, weight=lora.weight) for lora in job.loras),
         embeddings=tuple(_bytes(added.path, token=added.token) for added in job.embeddings),
         controls=tuple(

@@ -116,6 +116,7 @@ def register(app: typer.Typer) -> None:
         guidance_rescale: shared.GuidanceRescale = 0.0,
         sampler: shared.Sampler = "dpm++2m",
         clip_skip: shared.ClipSkip = None,
+        reuse: shared.Reuse = None,
         base: shared.Base = "shapes",
         vae: shared.Vae = None,
         text_encoder: shared.TextEncoder = None,
@@ -123,6 +124,8 @@ def register(app: typer.Typer) -> None:
         ema: shared.Ema = False,
         lora: shared.Lora = None,
         embedding: shared.Embedding = None,
+        vae_tile: shared.VaeTile = None,
+        offload: shared.Offload = False,
         device: shared.Device = "auto",
     ) -> None:
         """Make pictures from a prompt, under any number of controls."""
@@ -162,6 +165,9 @@ def register(app: typer.Typer) -> None:
             guidance=guidance,
             guidance_rescale=guidance_rescale,
             clip_skip=clip_skip,
+            reuse=reuse,
+            vae_tile=vae_tile,
+            offload=offload,
             sampler=sampler_name(sampler),
             width=width,
             height=height,

@@ -78,6 +78,8 @@ class Record(BaseModel):
     text_encoders: tuple[FileRecord | None, ...] = ()
     prediction_type: str | None = None
     ema: bool = False
+    reuse: str | None = None
+    vae_tile: int | None = None
     loras: tuple[FileRecord, ...] = ()
     embeddings: tuple[FileRecord, ...] = ()
     controls: tuple[ControlRecord, ...] = ()
@@ -123,6 +125,8 @@ class Record(BaseModel):
             *([("VAE hash", self.vae.hash), ("VAE", self.vae.path)] if self.vae is not None else []),
             *self._task(),
             *([("Clip skip", self.clip_skip)] if self.clip_skip is not None else []),
+            *([("Reuse", self.reuse)] if self.reuse is not None else []),
+            *([("VAE tile", self.vae_tile)] if self.vae_tile is not None else []),
             *([("CFG rescale", self.guidance_rescale)] if self.guidance_rescale else []),
             *(
                 (f"ControlNet {index}", _quoted(_unit(control)))
