@@ -55,7 +55,7 @@ def once(kind: str, folder: Path, net: Path, side: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(repeats: int = 5, source: str = "shapes", steps: int = 6) -> Report:
+def measure(repeats: int = 3, source: str = "shapes", steps: int = 6) -> Report:
     """Compare in one process, then in new ones, of which the first, which reads the disk, is dropped."""
     folder, _ = locate(source)
     base: Base = cn.load_base(source)
@@ -71,7 +71,7 @@ def measure(repeats: int = 5, source: str = "shapes", steps: int = 6) -> Report:
         save_controlnet(pair.net, net, format="diffusers")
         starts = [
             {kind: once(kind, folder, net, base.sample_size) for kind in ("ours", "diffusers")}
-            for _ in range(1 + min(repeats, 3))
+            for _ in range(1 + repeats)
         ][1:]
     first = {kind: [start[kind] for start in starts] for kind in starts[0]}
     held = {kind: [each["bytes"] for each in runs] for kind, runs in first.items()}

@@ -106,6 +106,6 @@ def _scores(pictures: list[Pixels], edges: list[Pixels]) -> NDArray[np.float64]:
     found: list[float] = []
     for picture, edge in zip(pictures, edges, strict=True):
         metric = EdgeF1()
-        metric.update(picture, edge)
+        metric.update(picture, edge, "")
         found.append(metric.compute()["edge_f1"])
     return np.array(found)

@@ -30,13 +30,14 @@ def prepacked(base: Base, *nets: ControlNet) -> Iterator[None]:
     changes to them have no effect before the end. Only convolutions and linear layers in single precision on
     the CPU are touched; where there are none, a warning says so.
     """
-    fitting = [layer for module in (base.network, *nets) for layer in module.modules() if _fits(layer)]
+    fitting: list[Any] = [part for net in (base.network, *nets) for part in net.modules() if _fits(part)]
     layers = {id(layer.weight): layer for layer in fitting}.values()  # each once, also of a net given twice
     if not layers:
         log.warning("prepacking has no effect: it is for networks in single precision on a CPU with oneDNN")
     with ExitStack() as stack:
         for layer in layers:
-            layer.forward = _Convolution(layer) if type(layer) is nn.Conv2d else _Product(layer)
+            packed: Any = _Convolution(layer) if type(layer) is nn.Conv2d else _Product(layer)
+            layer.forward = packed
             stack.callback(delattr, layer, "forward")
         yield
 
