@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.frame import Report, described, machine
 
 NAMES = (
-    *("loading", "checkpoints", "sampling", "against_diffusers", "sd15", "reuse", "memory"),
+    *("loading", "checkpoints", "sampling", "against_diffusers", "sd15", "reuse", "sampling_memory"),
     *("training_step", "shapes_conditions", "building"),
 )
 HOME = Path(__file__).parent

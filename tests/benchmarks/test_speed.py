@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import memory, reuse, sd15
+from benchmarks import reuse, sampling_memory, sd15
 from benchmarks.frame import Report
 from benchmarks.pair import Pair, ratios, tasks, versus
 from controlnet.backbones import Base, load_base
@@ -54,5 +54,5 @@ def test_every_way_of_sampling_is_scored(base: Base) -> None:
 @pytest.mark.slow
 def test_nothing_is_kept_of_pictures_that_are_made(folder: Path) -> None:
     """200 pictures in one process; 16 MiB is what the allocator may scatter."""
-    early, late = memory.held_after(str(folder), 20, 200)
+    early, late = sampling_memory.held_after(str(folder), 20, 200)
     assert late - early < 16 * 2**20

@@ -64,7 +64,7 @@ def measure(repeats: int = MANY, base: Base | None = None) -> Report:
     encoded = (base.encode_pixels(pixels) - latents).abs().mean() / latents.abs().mean()
     away = (tiles - whole).abs() * 127.5
     return Report(
-        "memory",
+        "sampling_memory",
         f"Does memory grow over {repeats} pictures, and what do the VAE's tiles save and change?",
         [
             Figure(f"held after {max(1, repeats // 10)} pictures", early / 2**20, "MiB"),
