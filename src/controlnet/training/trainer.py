@@ -8,6 +8,7 @@ from controlnet.errors import TrainingStopped
 from controlnet.training.bands import mean_and_bands
 from controlnet.training.book import Book
 from controlnet.training.divergence import blown_up, no_number, set_aside
+from controlnet.training.engine import engine_of
 from controlnet.training.events import Listener
 from controlnet.training.folder import Opened, RunFolder, enter
 from controlnet.training.instruments import Instruments
@@ -15,7 +16,6 @@ from controlnet.training.optim import set_rates
 from controlnet.training.page import RunPage
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.result import TrainingResult
-from controlnet.training.setup import engine_of
 from controlnet.training.state import commit
 from controlnet.training.stop import stop_requests
 from controlnet.training.telling import Teller
@@ -71,6 +71,8 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                     raise TrainingStopped(blown_up(step, since, book.divergence, run.folder))
                 shop.update(step)
 
+                if instruments.due(step):
+                    shop.gather()
                 if leads:
                     record = {"step": step, "loss": loss, **bands, "lr": rates["copy"], "grad_norm": norm}
                     record |= instruments.measure(step)
@@ -81,12 +83,16 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                     if preview := instruments.preview(step):
                         tell("preview", step, path=preview)
                 stopping = shop.agreed(stop.by is not None) and step < plan.steps
-                if leads and (stopping or step % plan.save.every == 0 or step == plan.steps):
+                if saving := stopping or step % plan.save.every == 0 or step == plan.steps:
+                    shop.gather()
+                if leads and saving:
                     tell("save", step, path=_save(shop, book, run.folder, step))
                 if stopping:
+                    shop.engine.wait()  # a process that ends early makes its launcher end the others, too
                     raise TrainingStopped(_stopped(stop.by or "a signal", step, plan, run.folder))
 
             result = book.result(run.folder.weights)
+            shop.gather()
             if leads:
                 shop.save_weights(run.folder.weights, plan.steps)
                 run.folder.write_json(run.folder.result, result.values())

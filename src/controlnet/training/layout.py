@@ -1,0 +1,56 @@
+"""How networks lie in memory and how their blocks are run; nothing here changes a result beyond rounding."""
+
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from controlnet.core.controlnet import ControlNet
+from controlnet.errors import PlanError
+from controlnet.training.sharding import blocks
+
+Recomputed = bool | Literal["copy", "base"]
+"""`optim.checkpointing`: of which network the activations are recomputed; true is of both."""
+
+
+def align(*modules: nn.Module) -> None:
+    """Move every tensor of some modules to memory of its own.
+
+    Tensors read from a file lie where the file has them, and kernels round differently by how memory is
+    aligned. Without this a resumed run drifts from the uninterrupted one by the last bit (seen on a CPU).
+    """
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.data = tensor.data.clone()
+
+
+def recompute_activations(net: ControlNet, network: nn.Module, which: Recomputed) -> None:
+    """Let networks forget their activations and compute them again on the way back, block by block.
+
+    The copy has those of the way back through the encoder, the base those of the way through its decoder.
+    PlanError for a network that cannot.
+    """
+    chosen = {"copy": net.copy, "base": network}
+    for name, module in chosen.items():
+        if which is False or which not in (True, name):
+            continue
+        switch: Any = getattr(module, "enable_gradient_checkpointing", None)
+        if switch is None:
+            raise PlanError(
+                f"optim.checkpointing is on and {type(module).__name__} cannot recompute its activations; "
+                "switch it off"
+            )
+        switch()
+
+
+def channels_last(*modules: nn.Module) -> None:
+    """Keep the weights of convolutions, and thus the maps that they make, with their channels last."""
+    for module in modules:
+        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def compile_blocks(*networks: nn.Module) -> None:
+    """Compile each block of some networks by itself, in place: alike ones share what was compiled."""
+    for network in networks:
+        for block in blocks(network):
+            block.compile()
