@@ -1,9 +1,12 @@
 """How networks lie in memory and how their blocks are run; nothing here changes a result beyond rounding."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from controlnet.core.controlnet import ControlNet
 from controlnet.errors import PlanError
@@ -24,12 +27,22 @@ def align(*modules: nn.Module) -> None:
             tensor.data = tensor.data.clone()
 
 
-def recompute_activations(net: ControlNet, network: nn.Module, which: Recomputed) -> None:
+def recompute_activations(
+    net: ControlNet,
+    network: nn.Module,
+    which: Recomputed,
+    again: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> None:
     """Let networks forget their activations and compute them again on the way back, block by block.
 
     The copy has those of the way back through the encoder, the base those of the way through its decoder.
-    PlanError for a network that cannot.
+    again: what surrounds the second time. PlanError for a network that cannot.
     """
+
+    def recomputed(module: nn.Module, *inputs: Any) -> Any:
+        surroundings = (nullcontext(), again())
+        return checkpoint(module.__call__, *inputs, use_reentrant=False, context_fn=lambda: surroundings)
+
     chosen = {"copy": net.copy, "base": network}
     for name, module in chosen.items():
         if which is False or which not in (True, name):
@@ -40,7 +53,7 @@ def recompute_activations(net: ControlNet, network: nn.Module, which: Recomputed
                 f"optim.checkpointing is on and {type(module).__name__} cannot recompute its activations; "
                 "switch it off"
             )
-        switch()
+        switch(recomputed)
 
 
 def channels_last(*modules: nn.Module) -> None:

@@ -24,22 +24,25 @@ from controlnet.training.weights_and_biases import WeightsAndBiases
 from controlnet.training.workshop import Workshop
 
 
-def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = None) -> TrainingResult:
+def train(
+    plan: TrainingPlan, resume: bool = False, on_event: Listener | None = None, weighs: bool = False
+) -> TrainingResult:
     """Train a ControlNet as the plan says, in the plan's folder, and return what came of it.
 
     resume goes on from the newest whole state, exactly: on one machine a run that was killed and resumed
     ends with the same weights, bit for bit, and the same metrics.jsonl as one that was left alone. Ctrl-C
     and SIGTERM save the state and raise TrainingStopped; so does, without saving, a loss that is no number
     or blows up (see `divergence`), which names the last good state. on_event is told of all that happens
-    (see `events`). Raises PlanError for a plan that cannot be followed and for a folder that is taken,
-    DataError for data that cannot be used, CheckpointError for weights that cannot be loaded, SettingError
-    for a folder that cannot be written to, or no more.
+    (see `events`). weighs: log an estimate of the memory first. Raises PlanError for a plan that cannot be
+    followed, for one that is weighed and does not fit the device, and for a folder that is taken, DataError
+    for data that cannot be used, CheckpointError for weights that cannot be loaded, SettingError for a folder
+    that cannot be written to, or no more.
     """
     with engine_of(plan) as engine, stop_requests() as stop:
         leads = engine.is_main_process
         with engine.main_process_first():
             run = enter(plan, resume, writes=leads)
-        shop = Workshop(plan, engine, run.state)
+        shop = Workshop(plan, engine, run.state, weighs)
         instruments = Instruments(shop, run.folder)
         tell = Teller(_listeners(plan, run.folder, on_event) if leads else [], plan.steps, shop.net)
 
@@ -68,6 +71,7 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                 if (since := book.divergence.feed(step, loss)) is not None:
                     if leads:
                         set_aside(run.folder, since)
+                    shop.engine.wait()
                     raise TrainingStopped(blown_up(step, since, book.divergence, run.folder))
                 shop.update(step)
 

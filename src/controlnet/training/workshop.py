@@ -1,5 +1,6 @@
 """What a run works with and the little that is done to it: a pass, an update, a state."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,10 +21,13 @@ from controlnet.training.frozen import Frozen, remembers
 from controlnet.training.layout import align, channels_last, compile_blocks, recompute_activations
 from controlnet.training.optim import make_optimizer
 from controlnet.training.plan import TrainingPlan
+from controlnet.training.room import weigh
 from controlnet.training.setup import make_loader, make_net, resumed_net
 from controlnet.training.source import groups_of, open_data, open_pictures, shards_of
 from controlnet.training.state import load_optimizer, moments_of, read, save_optimizer
 from controlnet.training.step import Draws, control_loss, loss_weight
+
+log = logging.getLogger(__name__)
 
 NET: Final = "controlnet.safetensors"
 EMA: Final = "ema.safetensors"
@@ -33,10 +37,17 @@ OPTIMIZER: Final = "optimizer.safetensors"
 class Workshop:
     """Base, ControlNet, running mean, optimizer, data and engine of a run, as they were at its last state."""
 
-    def __init__(self, plan: TrainingPlan, engine: Engine, place: Path | None) -> None:
-        """Build everything; `place` is the state to go on from, None at the beginning of a run."""
+    def __init__(self, plan: TrainingPlan, engine: Engine, place: Path | None, weighs: bool = False) -> None:
+        """Build everything; `place` is the state to go on from, None at the beginning of a run.
+
+        weighs: estimate the memory first, and refuse a plan that does not fit.
+        """
         self.plan, self.engine = plan, engine
         self.base = load_base(plan.base)
+        if weighs:
+            estimate = weigh(plan, self.base, engine.device, engine.num_processes)
+            for line in estimate.lines() if engine.is_main_process else ():
+                log.info(line)
         self._disk: Disk | None = None
         # The ControlNet is made, and stays, in single precision; only then is the base brought to its own.
         net = make_net(plan, self.base) if place is None else resumed_net(place / NET, self.base)
