@@ -80,9 +80,7 @@ class Instruments:
     @cached_property
     def _sampler(self) -> HeldOutSampler:
         examples = first_examples(self._shop.held_out, self._plan.samples)
-        return HeldOutSampler(
-            self._shop.base, examples, self._shop.frozen, self._plan, self._seed, self._batch
-        )
+        return HeldOutSampler(self._shop.base, examples, self._shop.frozen, self._plan, self._seed)
 
     @cached_property
     def _adherence(self) -> AdherenceMeter | None:

@@ -92,6 +92,11 @@ class AsOn(TorchFunctionMode):
             dtype = self._half if lowered else torch.float32
             args = tuple(_brought(value, dtype) for value in args)
             named = {name: _brought(value, dtype) for name, value in named.items()}
+        if func in (F.group_norm, F.layer_norm):
+            x, groups = args[0], args[0].shape[:-1].numel()  # of a layer norm: one for each token
+            groups = x.shape[0] * args[1] if func is F.group_norm else groups
+            given = dict(zip(("weight", "bias"), args[2:4], strict=False)) | named
+            return _Norm.apply(x, groups, given.get("weight"), given.get("bias"))
         return func(*args, **named)
 
 
@@ -120,6 +125,24 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         query, key, value, *_ = ctx.saved_tensors
         return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+
+
+class _Norm(torch.autograd.Function):
+    """A norm as its kernels compute it; torch's own way on the meta device is right too, and slow."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight, bias, x.new_empty(groups), x.new_empty(groups))
+        return torch.empty_like(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, *_ = ctx.saved_tensors
+        wanted = (x, None, weight, bias)
+        return tuple(
+            torch.empty_like(each) if each is not None and needed else None
+            for each, needed in zip(wanted, ctx.needs_input_grad, strict=True)
+        )
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:

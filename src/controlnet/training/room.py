@@ -1,6 +1,7 @@
 """Whether a plan fits its device: told, warned of or refused before the first step."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,9 @@ def planned_for(plan: TrainingPlan) -> torch.device:
     return torch.device("cuda")
 
 
-def fits(plan: TrainingPlan, estimator: Estimator, device: torch.device, world: int = 1) -> Estimate:
+def fits(
+    plan: TrainingPlan, estimator: Callable[[TrainingPlan], Estimate], device: torch.device, world: int = 1
+) -> Estimate:
     """Return the estimate of a plan; PlanError where the device, or `engine.memory`, has less than it needs.
 
     The error names the cheapest change with which it fits. Where the device has enough and others use it, a
@@ -76,7 +79,13 @@ def _of(plan: TrainingPlan, device: torch.device) -> str:
     return f"the device ({device})" if plan.engine.memory is None else "engine.memory"
 
 
-def _mend(plan: TrainingPlan, estimator: Estimator, device: torch.device, world: int, room: float) -> str:
+def _mend(
+    plan: TrainingPlan,
+    estimator: Callable[[TrainingPlan], Estimate],
+    device: torch.device,
+    world: int,
+    room: float,
+) -> str:
     """Name the cheapest change with which a plan fits, or the one that brings it nearest."""
     least: tuple[float, tuple[str, ...]] | None = None
     for changes in mends(plan, device.type, world):
