@@ -17,14 +17,8 @@ from typing import Any
 from benchmarks.frame import Report, described, machine
 
 NAMES = (
-    "loading",
-    "checkpoints",
-    "sampling",
-    "training_step",
-    "training_options",
-    "shapes_conditions",
-    "building",
-    "memory",
+    *("loading", "checkpoints", "sampling", "training_step", "training_options", "shapes_conditions"),
+    *("building", "memory"),
 )
 HOME = Path(__file__).parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"

@@ -80,7 +80,8 @@ class Instruments:
     @cached_property
     def _sampler(self) -> HeldOutSampler:
         examples = first_examples(self._shop.held_out, self._plan.samples)
-        return HeldOutSampler(self._shop.base, examples, self._shop.frozen, self._plan, self._seed)
+        # One picture at a time: whatever the batch, a sheet takes no more memory than a picture.
+        return HeldOutSampler(self._shop.base, examples, self._shop.frozen, self._plan, self._seed, batch=1)
 
     @cached_property
     def _adherence(self) -> AdherenceMeter | None:

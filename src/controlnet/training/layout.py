@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
+import torch._dynamo.config
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from controlnet.core.controlnet import ControlNet
 from controlnet.errors import PlanError
 from controlnet.training.sharding import blocks
+
+_COMPILED: Final = 64
+"""Kinds of blocks, times sizes of pictures, that are compiled at most; torch's own limit is 8."""
 
 Recomputed = bool | Literal["copy", "base"]
 """`optim.checkpointing`: of which network the activations are recomputed; true is of both."""
@@ -63,7 +67,11 @@ def channels_last(*modules: nn.Module) -> None:
 
 
 def compile_blocks(*networks: nn.Module) -> None:
-    """Compile each block of some networks by itself, in place: alike ones share what was compiled."""
+    """Compile each block of some networks by itself, in place, for each size of picture by itself.
+
+    Blocks of one class differ in their channels; torch would take these for sizes that vary, and give up.
+    """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _COMPILED)
     for network in networks:
         for block in blocks(network):
-            block.compile()
+            block.compile(dynamic=False)

@@ -18,13 +18,16 @@ from controlnet.training.sections import WatchPart
 class HeldOutSampler:
     """Samples the same held-out captions and conditions from the same noise every time."""
 
-    def __init__(self, base: Base, examples: Batch, frozen: Frozen, plan: WatchPart, seed: int) -> None:
+    def __init__(
+        self, base: Base, examples: Batch, frozen: Frozen, plan: WatchPart, seed: int, batch: int
+    ) -> None:
         self._base, self.examples, self._plan = base, examples, plan
         self._context = frozen.context(examples.captions, examples.size)
         # Given, and not left to the sampler: the text encoders may have left memory.
         self._empty = frozen.context([""], examples.size)
         self._condition = examples.condition.to(base.device)
         self._seeds = [(seed + number) % 2**63 for number in range(len(examples))]
+        self._batch = batch
         self._made: tuple[int, Tensor] | None = None
 
     @torch.no_grad()
@@ -39,7 +42,7 @@ class HeldOutSampler:
             size=(self._condition.shape[-1], self._condition.shape[-2]),
             steps=self._plan.sample_steps,
             guidance_scale=self._plan.guidance_scale,
-            batch=1,  # one picture at a time: a sheet takes no more memory than a picture
+            batch=self._batch,
         )
         return torch.cat([self._base.decode_latents(latent).float().cpu() for latent in latents.split(1)])
 
