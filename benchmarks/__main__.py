@@ -18,7 +18,7 @@ from benchmarks.frame import Report, described, machine
 
 NAMES = (
     *("loading", "checkpoints", "sampling", "against_diffusers", "sd15", "reuse", "sampling_memory"),
-    *("training_step", "shapes_conditions", "building"),
+    *("training_step", "training_options", "training_memory", "shapes_conditions", "building"),
 )
 HOME = Path(__file__).parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"

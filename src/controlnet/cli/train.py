@@ -1,13 +1,14 @@
 """`controlnet train`: a plan into a trained ControlNet; stopped at any moment, it goes on exactly."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from controlnet.training import TrainingResult
+    from controlnet.training import TrainingPlan, TrainingResult
 
 EXAMPLES = """\
 Examples:
@@ -16,6 +17,7 @@ Examples:
   controlnet train plans/circles.yaml --set optim.lr=1e-4 --set steps=500 --out runs/try
   controlnet train runs/try/plan.yaml --resume
   controlnet train runs/try/plan.yaml --resume --set steps=2000      (go on for longer)
+  controlnet train plans/sd15_canny.yaml --estimate --set engine.memory=24      (on a GPU of 24 GB?)
   torchrun --nproc-per-node 2 -m controlnet train plans/sd15_canny.yaml
 
 The run's folder holds plan.yaml, metrics.jsonl, timing.jsonl, state/, previews/ and, at the end,
@@ -47,6 +49,9 @@ def register(app: typer.Typer) -> None:
                 "--out", "-o", help="Folder of the run; runs/NAME if not given.", show_default=False
             ),
         ] = None,
+        estimate: Annotated[
+            bool, typer.Option("--estimate", help="Only say how much memory the plan needs, and end.")
+        ] = False,
     ) -> None:
         """Train a ControlNet as a plan says."""
         from controlnet.training.plan import TrainingPlan
@@ -56,14 +61,25 @@ def register(app: typer.Typer) -> None:
             plan, [*(override or ()), *([] if out is None else [f"out={json.dumps(str(out))}"])]
         )
 
+        if estimate:
+            return _estimate(read)
+
         from controlnet.cli._memory import keep_freed_memory
         from controlnet.training.trackers import ProgressBar
         from controlnet.training.trainer import train
 
         keep_freed_memory()
         with ProgressBar() as bar:
-            result = train(read, resume, on_event=bar)
+            result = train(read, resume, on_event=bar, weighs=True)
         typer.echo(_summary(result))
+
+
+def _estimate(plan: "TrainingPlan") -> None:
+    from controlnet.backbones import load_base
+    from controlnet.training.room import planned_for, weigh
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    typer.echo("\n".join(weigh(plan, load_base(plan.base), planned_for(plan), world).lines()))
 
 
 def _summary(result: "TrainingResult") -> str:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from controlnet.training.sharding import part_of
+
 
 class Ema:
     """The exponential moving average of a module's trainable parameters, in full precision.
@@ -29,7 +31,7 @@ class Ema:
     def load(self, module: nn.Module) -> None:
         """Take the weights of a module of the same kind as the mean, as a state keeps it."""
         for name, value in _trainable(module):
-            self.mean[name].copy_(value)
+            self.mean[name] = part_of(value.detach().float(), self.mean[name])
 
     @contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:

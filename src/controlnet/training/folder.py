@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 FREE: Final = (
     *("name", "steps", "save.", "watch.", "device", "data.cache"),
     *("optim.lr", "optim.multiplier", "optim.hint_lr", "optim.zero_lr", "optim.clip", "optim.warmup"),
-    *("optim.schedule", "optim.weight_decay", "optim.checkpointing"),
+    *("optim.schedule", "optim.weight_decay", "optim.checkpointing", "optim.fused"),
+    *("engine.channels_last", "engine.compile", "engine.shard", "engine.memory"),
 )
 
 

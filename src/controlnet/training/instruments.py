@@ -25,13 +25,21 @@ class Instruments:
         self._shop, self._plan, self._folder = shop, shop.plan.watch, folder
         self.seconds = 0.0
         """How long the last measurement took; 0 where nothing was due."""
-        self._steps, self._seed, self._batch = shop.plan.steps, shop.plan.seed, shop.plan.optim.batch
+        self._steps, self._seed, self._batch = shop.plan.steps, shop.plan.seed, shop.loader.batch_size
         if self._plan.adherence is not None:
             get("metrics", self._plan.adherence)  # a wrong name shall not come out after a thousand steps
+
+    def due(self, step: int) -> bool:
+        """Tell whether anything is measured or shown at a step: every process has to know."""
+        every = (self._plan.gain_every, self._plan.adherence_every, self._plan.preview_every)
+        return any(self._due(step, each) for each in every)
 
     def measure(self, step: int) -> dict[str, float]:
         """Return what is due at a step, for its line in metrics.jsonl."""
         found: dict[str, float] = {}
+        self.seconds = 0.0
+        if not self.due(step):
+            return found
         began = time.monotonic()
         with self._shop.evaluation() as net:
             if self._due(step, self._plan.gain_every):
@@ -72,9 +80,8 @@ class Instruments:
     @cached_property
     def _sampler(self) -> HeldOutSampler:
         examples = first_examples(self._shop.held_out, self._plan.samples)
-        return HeldOutSampler(
-            self._shop.base, examples, self._shop.frozen, self._plan, self._seed, self._batch
-        )
+        # One picture at a time: whatever the batch, a sheet takes no more memory than a picture.
+        return HeldOutSampler(self._shop.base, examples, self._shop.frozen, self._plan, self._seed, batch=1)
 
     @cached_property
     def _adherence(self) -> AdherenceMeter | None:

@@ -1,24 +1,44 @@
 """AdamW over the ControlNet's three groups of parameters; learning rates as a function of the step."""
 
 import math
-from typing import Final
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
 
 import torch
 
 from controlnet.core.controlnet import ControlNet
+from controlnet.errors import MissingExtra
 from controlnet.training.sections import Optim
 
 COSINE_FLOOR: Final = 0.1  # share of the peak learning rate at which a cosine ends
 
 
-def make_optimizer(net: ControlNet, plan: Optim) -> torch.optim.AdamW:
-    """Return AdamW over the trainable parameters of a ControlNet; the locked base has none in it."""
+def make_optimizer(net: ControlNet, plan: Optim) -> torch.optim.Optimizer:
+    """Return AdamW over the trainable parameters of a ControlNet; the locked base has none in it.
+
+    MissingExtra where moments of eight bits are wanted and bitsandbytes is not installed.
+    """
     groups = [
         {"name": name, "params": parameters, "lr": peak_rate(name, plan)}
         for name, parameters in net.parameter_groups().items()
         if parameters
     ]
-    return torch.optim.AdamW(groups, betas=plan.betas, eps=plan.eps, weight_decay=plan.weight_decay)
+    settings: dict[str, Any] = {"betas": plan.betas, "eps": plan.eps, "weight_decay": plan.weight_decay}
+    if plan.kind == "adamw8bit":
+        return eight_bits()(groups, **settings)
+    return torch.optim.AdamW(groups, fused=plan.fused or None, **settings)
+
+
+def eight_bits() -> Callable[..., torch.optim.Optimizer]:
+    """Return AdamW whose moments have eight bits (Dettmers et al. 2110.02861), of bitsandbytes."""
+    try:
+        return import_module("bitsandbytes").optim.AdamW8bit
+    except ImportError as error:
+        raise MissingExtra(
+            f"optim.kind is adamw8bit, which needs bitsandbytes ({error}); install it with: "
+            "pip install 'controlnet[lowbit]', or set optim.kind to adamw"
+        ) from error
 
 
 def peak_rate(group: str, plan: Optim) -> float:

@@ -14,14 +14,15 @@ made.
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from controlnet.errors import PlanError
 from controlnet.fields import checked
 from controlnet.nearest import near
+from controlnet.training.engine_part import EnginePart, Precision
 from controlnet.training.older import VERSION, current
 from controlnet.training.sections import (
     Control,
@@ -55,13 +56,23 @@ class TrainingPlan(Section):
     seed: int = Field(
         default=0, ge=0, lt=2**63, description="Seed of weights, order, noise, timesteps and prompt dropout."
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="Arithmetic of the passes."
-    )
+    precision: Precision = Field(default="fp32", description="Arithmetic of the passes.")
     device: Literal["auto", "cpu"] = Field(
         default="auto", description="The machine's accelerator where it has one, or the CPU."
     )
+    engine: EnginePart = EnginePart()
     out: str | None = Field(default=None, description="Folder of the run; none: runs/NAME.")
+
+    @model_validator(mode="after")
+    def _engine_fits(self) -> Self:
+        if self.engine.base == "fp16" and self.precision != "fp16":
+            raise ValueError(
+                f"engine.base is fp16 and precision {self.precision}; gradients through half precision want "
+                "their loss scaled: set precision to fp16 too, or engine.base to bf16"
+            )
+        if self.engine.shard and (self.engine.channels_last or self.optim.kind != "adamw"):
+            raise ValueError("engine.shard goes with neither engine.channels_last nor optim.kind: adamw8bit")
+        return self
 
     @property
     def folder(self) -> Path:

@@ -166,8 +166,16 @@ class Optim(Section):
     )
     batch: int = Field(default=4, ge=1, description="Examples in one pass, over all processes.")
     accumulation: int = Field(default=1, ge=1, description="Passes in one optimizer step.")
-    checkpointing: bool = Field(
-        default=False, description="Recompute activations on the way back: less memory, more time."
+    checkpointing: bool | Literal["copy", "base"] = Field(
+        default=False,
+        description="Recompute activations on the way back, of the copy, of the base or (true) of both: less "
+        "memory, more time.",
+    )
+    kind: Literal["adamw", "adamw8bit"] = Field(
+        default="adamw", description="AdamW, or with moments of eight bits (bitsandbytes; extra `lowbit`)."
+    )
+    fused: bool = Field(
+        default=False, description="Update all parameters in one kernel: the same result up to rounding."
     )
 
     @model_validator(mode="after")
@@ -176,6 +184,8 @@ class Optim(Section):
             raise ValueError(
                 f"betas are {self.betas}; wanted two numbers from 0 to under 1, such as [0.9, 0.999]"
             )
+        if self.fused and self.kind != "adamw":
+            raise ValueError(f"fused is for kind: adamw; {self.kind} is one kernel already: leave it out")
         return self
 
 

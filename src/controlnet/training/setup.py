@@ -1,39 +1,23 @@
-"""The ControlNet, the data and the engine that a plan asks for."""
+"""The ControlNet and the data that a plan asks for."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
-from torch import nn
 
 from controlnet.backbones import Base
 from controlnet.checkpoints import load_controlnet
 from controlnet.core.controlnet import ControlNet, Origin
 from controlnet.data import Batch, Loader, Subset
 from controlnet.errors import PlanError
+from controlnet.training.engine import Engine
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.rng import generator
 from controlnet.training.sections import Control
 
-DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PREFETCH: Final = 2  # batches read ahead, by as many threads
-
-
-@contextmanager
-def engine_of(plan: TrainingPlan) -> Iterator[Accelerator]:
-    """Start accelerate's engine: device, mixed precision, and processes where several were launched."""
-    precision = "no" if plan.precision == "fp32" else plan.precision
-    try:
-        yield Accelerator(cpu=plan.device == "cpu", mixed_precision=precision)
-    finally:
-        # The engine keeps device and precision for the life of the process: the next run may want others.
-        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def make_net(plan: TrainingPlan, base: Base) -> ControlNet:
@@ -91,36 +75,10 @@ def resumed_net(path: Path, base: Base) -> ControlNet:
     return net
 
 
-def align(*modules: nn.Module) -> None:
-    """Move every tensor of some modules to memory of its own.
-
-    Tensors read from a file lie where the file has them, and kernels round differently by how memory is
-    aligned. Without this a resumed run drifts from the uninterrupted one by the last bit (seen on a CPU).
-    """
-    for module in modules:
-        for tensor in (*module.parameters(), *module.buffers()):
-            tensor.data = tensor.data.clone()
-
-
-def recompute_activations(*modules: nn.Module) -> None:
-    """Let networks forget their activations and compute them again on the way back, block by block.
-
-    The locked base needs them too: the gradient passes its decoder. PlanError for a network that cannot.
-    """
-    for module in modules:
-        switch: Any = getattr(module, "enable_gradient_checkpointing", None)
-        if switch is None:
-            raise PlanError(
-                f"optim.checkpointing is on and {type(module).__name__} cannot recompute its activations; "
-                "switch it off"
-            )
-        switch()
-
-
 def make_loader(
     plan: TrainingPlan,
     training: Subset,
-    engine: Accelerator,
+    engine: Engine,
     groups: NDArray[np.int16] | None = None,
     shards: NDArray[np.int32] | None = None,
 ) -> Loader:

@@ -2,7 +2,7 @@
 
     state/step-000200/   controlnet.safetensors  the weights in training, a checkpoint like any other
                          ema.safetensors         their running mean, where the plan has one
-                         optimizer.safetensors   AdamW's moments, "moment/index of the parameter"
+                         optimizer.safetensors   the optimizer's moments, "moment/index of the parameter"
                          state.json              the step, and the size of every other file
 
 A state is written beside its place, brought to the disk and then renamed, so a power cut or SIGKILL at
@@ -24,10 +24,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from controlnet.errors import CheckpointError
+from controlnet.training.sharding import part_of
 
 log = logging.getLogger(__name__)
 
 _PART, _OLD = ".part", ".old"
+_AS_THE_PARAMETER = ("exp_avg", "exp_avg_sq", "state1", "state2")  # moments of a parameter's own shape
 
 
 def commit(root: Path, step: int, write: Callable[[Path], Mapping[str, Any]], keep: int) -> Path:
@@ -79,30 +81,54 @@ def read(place: Path) -> dict[str, Any]:
     return json.loads((place / "state.json").read_text())
 
 
-def save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    """Write an optimizer's moments as safetensors; hyperparameters come from the plan, not from a state."""
-    moments: dict[str, Tensor] = {}
-    for index, entries in optimizer.state_dict()["state"].items():
-        for moment, value in entries.items():
-            moments[f"{moment}/{index}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    save_file(moments, path)
+def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what an optimizer remembers; hyperparameters come from the plan, not from a state."""
+    return {
+        f"{moment}/{index}": torch.as_tensor(value)
+        for index, parameter in enumerate(_parameters(optimizer))
+        for moment, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def save_optimizer(moments: Mapping[str, Tensor], path: Path) -> None:
+    """Write whole moments as safetensors."""
+    written: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, value in moments.items():
+        kept = value.detach().cpu().contiguous()
+        # Moments of eight bits share one table, and safetensors takes no tensor twice.
+        written[name] = kept.clone() if kept.data_ptr() in places else kept
+        places.add(kept.data_ptr())
+    save_file(written, path)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
     """Read the moments back; CheckpointError where they do not belong to this optimizer's parameters."""
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = _parameters(optimizer)
     for key, value in load_file(path).items():
-        moment, _, index = key.partition("/")
-        state.setdefault(int(index), {})[moment] = value.clone()  # out of the file, to memory that is aligned
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for index, entries in state.items():
-        shape = entries["exp_avg"].shape
-        if index >= len(parameters) or parameters[index].shape != shape:
+        moment, _, text = key.partition("/")
+        index, full = int(text), moment in _AS_THE_PARAMETER
+        if full and (index >= len(parameters) or parameters[index].shape != value.shape):
             raise CheckpointError(
-                f"{path} has moments of shape {tuple(shape)} for parameter {index}, which is not so here; "
-                "resume with the plan that the run was started with"
+                f"{path} has moments of shape {tuple(value.shape)} for parameter {index}, which is not so "
+                "here; resume with the plan that the run was started with"
             )
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        # Out of the file, to memory that is aligned.
+        state.setdefault(index, {})[moment] = part_of(value, parameters[index]) if full else value.clone()
+    if isinstance(optimizer, torch.optim.AdamW):
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        return
+    for index, entries in state.items():  # eight bits: torch's own way would make floats of them
+        device = parameters[index].device
+        optimizer.state[parameters[index]] = {
+            name: int(value) if name == "step" else value.to(device) for name, value in entries.items()
+        }
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _states(root: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from controlnet.errors import TrainingStopped
 from controlnet.training.bands import mean_and_bands
 from controlnet.training.book import Book
 from controlnet.training.divergence import blown_up, no_number, set_aside
+from controlnet.training.engine import engine_of
 from controlnet.training.events import Listener
 from controlnet.training.folder import Opened, RunFolder, enter
 from controlnet.training.instruments import Instruments
@@ -15,7 +16,6 @@ from controlnet.training.optim import set_rates
 from controlnet.training.page import RunPage
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.result import TrainingResult
-from controlnet.training.setup import engine_of
 from controlnet.training.state import commit
 from controlnet.training.stop import stop_requests
 from controlnet.training.telling import Teller
@@ -24,22 +24,25 @@ from controlnet.training.weights_and_biases import WeightsAndBiases
 from controlnet.training.workshop import Workshop
 
 
-def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = None) -> TrainingResult:
+def train(
+    plan: TrainingPlan, resume: bool = False, on_event: Listener | None = None, weighs: bool = False
+) -> TrainingResult:
     """Train a ControlNet as the plan says, in the plan's folder, and return what came of it.
 
     resume goes on from the newest whole state, exactly: on one machine a run that was killed and resumed
     ends with the same weights, bit for bit, and the same metrics.jsonl as one that was left alone. Ctrl-C
     and SIGTERM save the state and raise TrainingStopped; so does, without saving, a loss that is no number
     or blows up (see `divergence`), which names the last good state. on_event is told of all that happens
-    (see `events`). Raises PlanError for a plan that cannot be followed and for a folder that is taken,
-    DataError for data that cannot be used, CheckpointError for weights that cannot be loaded, SettingError
-    for a folder that cannot be written to, or no more.
+    (see `events`). weighs: log an estimate of the memory first. Raises PlanError for a plan that cannot be
+    followed, for one that is weighed and does not fit the device, and for a folder that is taken, DataError
+    for data that cannot be used, CheckpointError for weights that cannot be loaded, SettingError for a folder
+    that cannot be written to, or no more.
     """
     with engine_of(plan) as engine, stop_requests() as stop:
         leads = engine.is_main_process
         with engine.main_process_first():
             run = enter(plan, resume, writes=leads)
-        shop = Workshop(plan, engine, run.state)
+        shop = Workshop(plan, engine, run.state, weighs)
         instruments = Instruments(shop, run.folder)
         tell = Teller(_listeners(plan, run.folder, on_event) if leads else [], plan.steps, shop.net)
 
@@ -68,9 +71,12 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                 if (since := book.divergence.feed(step, loss)) is not None:
                     if leads:
                         set_aside(run.folder, since)
+                    shop.engine.wait()
                     raise TrainingStopped(blown_up(step, since, book.divergence, run.folder))
                 shop.update(step)
 
+                if instruments.due(step):
+                    shop.gather()
                 if leads:
                     record = {"step": step, "loss": loss, **bands, "lr": rates["copy"], "grad_norm": norm}
                     record |= instruments.measure(step)
@@ -81,12 +87,16 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                     if preview := instruments.preview(step):
                         tell("preview", step, path=preview)
                 stopping = shop.agreed(stop.by is not None) and step < plan.steps
-                if leads and (stopping or step % plan.save.every == 0 or step == plan.steps):
+                if saving := stopping or step % plan.save.every == 0 or step == plan.steps:
+                    shop.gather()
+                if leads and saving:
                     tell("save", step, path=_save(shop, book, run.folder, step))
                 if stopping:
+                    shop.engine.wait()  # a process that ends early makes its launcher end the others, too
                     raise TrainingStopped(_stopped(stop.by or "a signal", step, plan, run.folder))
 
             result = book.result(run.folder.weights)
+            shop.gather()
             if leads:
                 shop.save_weights(run.folder.weights, plan.steps)
                 run.folder.write_json(run.folder.result, result.values())

@@ -1,12 +1,12 @@
 """What a run works with and the little that is done to it: a pass, an update, a state."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from accelerate import Accelerator
 
 from controlnet.backbones import Base, load_base
 from controlnet.checkpoints import load_controlnet, save_controlnet
@@ -16,20 +16,18 @@ from controlnet.training.bands import Pass
 from controlnet.training.caching import Moved, choose, fill, folder_of, name_of
 from controlnet.training.disk import Disk
 from controlnet.training.ema import Ema
+from controlnet.training.engine import DTYPES, Engine
 from controlnet.training.frozen import Frozen, remembers
+from controlnet.training.layout import align, channels_last, compile_blocks, recompute_activations
 from controlnet.training.optim import make_optimizer
 from controlnet.training.plan import TrainingPlan
-from controlnet.training.setup import (
-    DTYPES,
-    align,
-    make_loader,
-    make_net,
-    recompute_activations,
-    resumed_net,
-)
+from controlnet.training.room import weigh
+from controlnet.training.setup import make_loader, make_net, resumed_net
 from controlnet.training.source import groups_of, open_data, open_pictures, shards_of
-from controlnet.training.state import load_optimizer, read, save_optimizer
+from controlnet.training.state import load_optimizer, moments_of, read, save_optimizer
 from controlnet.training.step import Draws, control_loss, loss_weight
+
+log = logging.getLogger(__name__)
 
 NET: Final = "controlnet.safetensors"
 EMA: Final = "ema.safetensors"
@@ -39,18 +37,29 @@ OPTIMIZER: Final = "optimizer.safetensors"
 class Workshop:
     """Base, ControlNet, running mean, optimizer, data and engine of a run, as they were at its last state."""
 
-    def __init__(self, plan: TrainingPlan, engine: Accelerator, place: Path | None) -> None:
-        """Build everything; `place` is the state to go on from, None at the beginning of a run."""
+    def __init__(self, plan: TrainingPlan, engine: Engine, place: Path | None, weighs: bool = False) -> None:
+        """Build everything; `place` is the state to go on from, None at the beginning of a run.
+
+        weighs: estimate the memory first, and refuse a plan that does not fit.
+        """
         self.plan, self.engine = plan, engine
         self.base = load_base(plan.base)
+        if weighs:
+            estimate = weigh(plan, self.base, engine.device, engine.num_processes)
+            for line in estimate.lines() if engine.is_main_process else ():
+                log.info(line)
         self._disk: Disk | None = None
         # The ControlNet is made, and stays, in single precision; only then is the base brought to its own.
         net = make_net(plan, self.base) if place is None else resumed_net(place / NET, self.base)
         self.net = net.to(engine.device, torch.float32).train()
         align(self.net)
         self._placed(self.base)
-        if plan.optim.checkpointing:
-            recompute_activations(self.net.copy, self.base.network)
+        recompute_activations(self.net, self.base.network, plan.optim.checkpointing)
+        if plan.engine.channels_last:
+            channels_last(self.net)
+        if plan.engine.compile:
+            compile_blocks(self.net.copy, self.base.network)
+        self._whole = engine.divide(self.net)
         self.size = plan.data.size or self.base.sample_size
 
         optimizer = make_optimizer(self.net, plan.optim)
@@ -59,10 +68,8 @@ class Workshop:
             load_optimizer(optimizer, place / OPTIMIZER)
             if self.ema is not None:
                 self.ema.load(load_controlnet(place / EMA))
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._wrapped, self.optimizer = engine.prepare(self.net, optimizer)
-        if place is not None and engine.scaler is not None:
-            engine.scaler.load_state_dict(read(place)["scaler"])
+            engine.resume(read(place))
+        self._wrapped, self.optimizer = engine.join(self.net), optimizer
 
         remember = remembers(plan.data, self.base, self.size, plan.data.count or 0)
         training, self.held_out = open_data(plan.data, self.size, remember)
@@ -112,35 +119,40 @@ class Workshop:
             weight = loss_weight(self.base.objective, self.plan.objective, timestep, inputs.mask)
             losses = control_loss(self.base, self._wrapped, inputs, noise, timestep, weight)
             self.engine.backward(losses.mean() / self.plan.optim.accumulation)
-        gathered: Any = self.engine.gather(losses.detach())
-        return Pass(gathered, drawn.timestep)
+        return Pass(self.engine.gather(losses.detach()), drawn.timestep)
 
     def gradient_norm(self) -> float:
         """Clip the gathered gradient, and return the norm that it had."""
-        norm: Any = self.engine.clip_grad_norm_(self.parameters, self.plan.optim.clip or float("inf"))
-        return norm.item()
+        return self.engine.clip(self.optimizer, self.plan.optim.clip or float("inf"))
 
     @property
     def skips_overflows(self) -> bool:
         """Whether an infinite gradient is no fault: float16 then skips the step and lowers its scale."""
-        return self.engine.scaler is not None
+        return self.engine.skips_overflows
 
     def update(self, step: int) -> None:
         """Take an optimizer step along the gathered gradient."""
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.engine.update(self.optimizer)
         if self.ema is not None:
             self.ema.update(self.net, step)
 
     def agreed(self, wish: bool) -> bool:
         """Tell whether any of the processes has this wish."""
-        if wish:
-            self.engine.set_trigger()
-        return self.engine.check_trigger()
+        return self.engine.agreed(wish)
+
+    def gather(self) -> None:
+        """Put a divided ControlNet together where it is measured and written; all processes call it."""
+        if self._whole is not None:
+            self._whole.gather("net", dict(self.net.named_parameters()))
+            self._whole.gather("ema", {} if self.ema is None else self.ema.mean)
+            self._whole.gather("optimizer", moments_of(self.optimizer))
 
     @contextmanager
     def delivered(self) -> Iterator[ControlNet]:
         """Let the ControlNet have the weights that the run delivers: the running mean, where there is one."""
+        if self._whole is not None:
+            yield self._whole.net("net" if self.ema is None else "ema")
+            return
         with nullcontext() if self.ema is None else self.ema.applied(self.net):
             yield self.net
 
@@ -148,11 +160,13 @@ class Workshop:
     def evaluation(self) -> Iterator[ControlNet]:
         """Give the ControlNet as it would be delivered, in evaluation mode and without gradients."""
         with self.delivered() as net, torch.no_grad():
-            net.eval()
+            net.eval().to(self.engine.device)
             try:
                 yield net
             finally:
                 net.train()
+                if self._whole is not None:
+                    net.to("cpu")
 
     def save_weights(self, path: Path, step: int) -> None:
         """Write the ControlNet as it is to be delivered, with the plan that made it."""
@@ -161,16 +175,22 @@ class Workshop:
 
     def save_state(self, folder: Path, step: int) -> Mapping[str, Any]:
         """Write all that a state needs into a folder, and return what goes into its state.json."""
-        save_controlnet(self.net, folder / NET, metadata=self._provenance(step))
+        net = self.net if self._whole is None else self._whole.net("net")
+        save_controlnet(net, folder / NET, metadata=self._provenance(step))
         if self.ema is not None:
             self.save_weights(folder / EMA, step)
-        save_optimizer(self.optimizer, folder / OPTIMIZER)
-        return {} if self.engine.scaler is None else {"scaler": self.engine.scaler.state_dict()}
+        whole = self._whole
+        save_optimizer(
+            moments_of(self.optimizer) if whole is None else whole.tensors("optimizer"), folder / OPTIMIZER
+        )
+        return self.engine.state()
 
     def _placed(self, base: Base) -> Base:
         """Bring a base to its device and precision, aligned, so that it computes the same bits every time."""
-        base.to(self.engine.device, DTYPES[self.plan.precision])
+        base.to(self.engine.device, DTYPES[self.plan.engine.base or self.plan.precision])
         align(base.network, base.vae, *base.text_encoders)
+        if self.plan.engine.channels_last:
+            channels_last(base.network, base.vae)
         return base
 
     def _provenance(self, step: int) -> dict[str, Any]:
