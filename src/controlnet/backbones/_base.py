@@ -44,6 +44,7 @@ class Base:
         self.tokenizers = tuple(tokenizers)
         self.scheduler_config = dict(scheduler_config)
         self.words: dict[str, tuple[Tensor, ...]] = {}  # added to the prompts' language, see add_word
+        self.decoder = ""  # fingerprint of the one that it was given, see `checkpoints.add_decoder`
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.network.parameters()) / 1e6

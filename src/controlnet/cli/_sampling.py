@@ -140,9 +140,11 @@ def device_of(name: str) -> str:
 
 
 def add_to(base: "Base", job: Job) -> None:
+    from controlnet.checkpoints.decoder import add_decoders
     from controlnet.checkpoints.embedding import add_embedding
     from controlnet.checkpoints.lora import add_lora
 
+    add_decoders(base, [control.net for control in job.controls])
     for lora in job.loras:
         add_lora(base, lora.path, lora.weight)
     for embedding in job.embeddings:
