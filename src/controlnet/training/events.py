@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from controlnet.core.controlnet import ControlNet
 
-Kind = Literal["cache", "begin", "step", "preview", "save", "arrival", "end"]
+Kind = Literal["cache", "begin", "step", "preview", "save", "phase", "arrival", "end"]
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,13 @@ class Event:
 
     kind     cache     latents and contexts are being cached; `record` says how many are "done" of "total"
              begin     the loop is about to start after `step` steps
-             step      a step is done; `record` is its line of metrics.jsonl preview   a contact sheet was
-             written to `path`; `net` has the weights that it shows save      a state was written to
-             `path` arrival   control has arrived; `record` says since which step and by which instruments
+             step      a step is done; `record` is its line of metrics.jsonl
+             preview   a contact sheet was written to `path`; `net` has the weights that it shows
+             save      a state was written to `path`
+             phase     another phase begins after `step`; `record` says which, and what it connects and unlocks
+             arrival   control has arrived; `record` says since which step and by which instruments
              end       the run is complete; `path` is the trained ControlNet, `record` the content of
-             result.json
+                       result.json
     step     steps done, of `steps`
     net      the ControlNet in training
     """

@@ -1,9 +1,11 @@
-"""AdamW over the ControlNet's three groups of parameters; learning rates as a function of the step."""
+"""AdamW over the ControlNet's three groups of parameters, and an unlocked decoder's; learning rates as a function of the step."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import torch
+from torch import nn
 
 from controlnet.core.controlnet import ControlNet
 from controlnet.training.sections import Optim
@@ -11,20 +13,24 @@ from controlnet.training.sections import Optim
 COSINE_FLOOR: Final = 0.1  # share of the peak learning rate at which a cosine ends
 
 
-def make_optimizer(net: ControlNet, plan: Optim) -> torch.optim.AdamW:
-    """Return AdamW over the trainable parameters of a ControlNet; the locked base has none in it."""
+def make_optimizer(
+    net: ControlNet, plan: Optim, decoder: Sequence[nn.Parameter] = ()
+) -> torch.optim.AdamW:
+    """Return AdamW over the trainable parameters of a ControlNet, and of a base's decoder that is unlocked."""
     groups = [
-        {"name": name, "params": parameters, "lr": peak_rate(name, plan)}
-        for name, parameters in net.parameter_groups().items()
+        {"name": name, "params": list(parameters), "lr": peak_rate(name, plan)}
+        for name, parameters in {**net.parameter_groups(), "decoder": decoder}.items()
         if parameters
     ]
     return torch.optim.AdamW(groups, betas=plan.betas, eps=plan.eps, weight_decay=plan.weight_decay)
 
 
 def peak_rate(group: str, plan: Optim) -> float:
-    """Return the learning rate of "copy", "hint" or "zero" after the warm-up."""
-    own = {"copy": plan.lr, "hint": plan.hint_lr, "zero": plan.zero_lr}[group]
-    return plan.lr * plan.multiplier if own is None else own
+    """Return the learning rate of "copy", "hint", "zero" or "decoder" after the warm-up."""
+    own = {"copy": plan.lr, "hint": plan.hint_lr, "zero": plan.zero_lr, "decoder": plan.decoder_lr}[group]
+    if own is None:
+        return plan.lr if group == "decoder" else plan.lr * plan.multiplier
+    return own
 
 
 def schedule(step: int, steps: int, plan: Optim) -> float:

@@ -14,14 +14,15 @@ made.
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from controlnet.errors import PlanError
 from controlnet.fields import checked
 from controlnet.nearest import near
+from controlnet.training.phases import Phase, Stage, check, stages
 from controlnet.training.sections import (
     Control,
     Data,
@@ -50,6 +51,9 @@ class TrainingPlan(Section):
     ema: EmaPart = EmaPart()
     watch: WatchPart = WatchPart()
     save: Save = Save()
+    phases: tuple[Phase, ...] = Field(
+        default=(), description="Phases, one after the other (docs/training.md); none: one and the same."
+    )
     steps: int = Field(ge=1, description="Optimizer steps.")
     seed: int = Field(
         default=0, ge=0, lt=2**63, description="Seed of weights, order, noise, timesteps and prompt dropout."
@@ -61,6 +65,16 @@ class TrainingPlan(Section):
         default="auto", description="The machine's accelerator where it has one, or the CPU."
     )
     out: str | None = Field(default=None, description="Folder of the run; none: runs/NAME.")
+
+    @model_validator(mode="after")
+    def _phases_that_follow(self) -> Self:
+        check(self.stages, self.watch)
+        return self
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The phases with everything said; one where the plan has none."""
+        return stages(self.phases, self.control, self.optim)
 
     @property
     def folder(self) -> Path:

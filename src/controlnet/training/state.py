@@ -2,8 +2,11 @@
 
     state/step-000200/   controlnet.safetensors  the weights in training, a checkpoint like any other
                          ema.safetensors         their running mean, where the plan has one
-                         optimizer.safetensors   AdamW's moments, "moment/index of the parameter"
-                         state.json              the step, and the size of every other file
+                         optimizer.safetensors   AdamW's moments, "moment/name of the parameter"
+                         decoder.safetensors     the base's decoder and its running mean, where a phase has
+                         ema_decoder.safetensors unlocked it
+                         state.json              the step, the phase that goes on from it, and the size of
+                                                 every other file
 
 A state is written beside its place, brought to the disk and then renamed, so a power cut or SIGKILL at
 any moment leaves either the state or a leftover that is never read and is removed at the next start. The
@@ -15,7 +18,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,29 +82,37 @@ def read(place: Path) -> dict[str, Any]:
     return json.loads((place / "state.json").read_text())
 
 
-def save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    """Write an optimizer's moments as safetensors; hyperparameters come from the plan, not from a state."""
+def save_optimizer(optimizer: torch.optim.Optimizer, path: Path, names: Sequence[str]) -> None:
+    """Write an optimizer's moments as safetensors; hyperparameters come from the plan, not from a state.
+
+    names: of the parameters, in the optimizer's order.
+    """
     moments: dict[str, Tensor] = {}
     for index, entries in optimizer.state_dict()["state"].items():
         for moment, value in entries.items():
-            moments[f"{moment}/{index}"] = torch.as_tensor(value).detach().cpu().contiguous()
+            moments[f"{moment}/{names[index]}"] = torch.as_tensor(value).detach().cpu().contiguous()
     save_file(moments, path)
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    """Read the moments back; CheckpointError where they do not belong to this optimizer's parameters."""
+def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, names: Sequence[str]) -> None:
+    """Read the moments back; parameters that a phase has added have none, and start as at a run's beginning.
+
+    names: of the parameters, in the optimizer's order. Raises CheckpointError where the moments do not belong
+    to these parameters.
+    """
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in load_file(path).items():
-        moment, _, index = key.partition("/")
-        state.setdefault(int(index), {})[moment] = value.clone()  # out of the file, to memory that is aligned
+    place = {name: index for index, name in enumerate(names)}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for index, entries in state.items():
-        shape = entries["exp_avg"].shape
-        if index >= len(parameters) or parameters[index].shape != shape:
+    for key, value in load_file(path).items():
+        moment, _, name = key.partition("/")
+        # States of earlier releases have the parameter's number.
+        index = int(name) if name.isdecimal() else place.get(name, len(parameters))
+        if index >= len(parameters) or (value.dim() and parameters[index].shape != value.shape):
             raise CheckpointError(
-                f"{path} has moments of shape {tuple(shape)} for parameter {index}, which is not so here; "
-                "resume with the plan that the run was started with"
+                f"{path} has moments of shape {tuple(value.shape)} for the parameter {name}, which is not so "
+                "here; resume with the plan that the run was started with"
             )
+        state.setdefault(index, {})[moment] = value.clone()  # out of the file, to memory that is aligned
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

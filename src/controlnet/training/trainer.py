@@ -16,6 +16,7 @@ from controlnet.training.result import TrainingResult
 from controlnet.training.setup import engine_of
 from controlnet.training.state import commit, newest
 from controlnet.training.stop import stop_requests
+from controlnet.training.turn import begin_phase, end_phase
 from controlnet.training.trackers import TensorBoard
 from controlnet.training.workshop import Workshop
 
@@ -58,7 +59,7 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                 book.note(run.step, "the plan was changed", run.changes)
             tell("begin", run.step)
             for step in range(run.step + 1, plan.steps + 1):
-                rates = set_rates(shop.optimizer, step, plan.steps, plan.optim)
+                rates = set_rates(shop.optimizer, step, plan.steps, shop.stage.optim)
                 parts = range(plan.optim.accumulation)
                 loss = sum(shop.run_pass(next(batches), step, part) for part in parts) / len(parts)
                 norm = shop.gradient_norm()
@@ -66,6 +67,7 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                     raise TrainingStopped(_diverged(step, loss, norm, run.folder))
                 shop.update(step)
 
+                over = False
                 if leads:
                     record = {"step": step, "loss": loss, "lr": rates["copy"], "grad_norm": norm}
                     record |= instruments.measure(step)
@@ -75,11 +77,18 @@ def train(plan: TrainingPlan, resume: bool = False, on_event: Listener | None = 
                         tell("arrival", step, arrival)
                     if preview := instruments.preview(step):
                         tell("preview", step, path=preview)
+                    over = end_phase(shop, book, record)
+                if shop.stage.until is not None and shop.agreed(over):
+                    shop.phase = shop.stage.number + 1
                 stopping = shop.agreed(stop.by is not None) and step < plan.steps
-                if leads and (stopping or step % plan.save.every == 0 or step == plan.steps):
+                turn = shop.phase > shop.stage.number
+                if leads and (stopping or turn or step % plan.save.every == 0 or step == plan.steps):
                     tell("save", step, path=_save(shop, book, run.folder, step))
                 if stopping:
                     raise TrainingStopped(_stopped(stop.by or "a signal", step, plan, run.folder))
+                if turn:
+                    begin_phase(shop, run.folder)
+                    tell("phase", step, shop.stage.told())
 
             result = book.result(run.folder.weights)
             if leads:

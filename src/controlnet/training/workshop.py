@@ -1,7 +1,8 @@
 """What a run works with and the little that is done to it: a pass, an update, a state."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +11,12 @@ from accelerate import Accelerator
 
 from controlnet.backbones import Base, load_base
 from controlnet.checkpoints import load_controlnet, save_controlnet
+from controlnet.checkpoints.decoder import FILE as DECODER
+from controlnet.checkpoints.decoder import decoder_of
 from controlnet.core.controlnet import ControlNet
 from controlnet.data import Batch
 from controlnet.training.caching import Moved, choose, fill, folder_of, name_of
+from controlnet.training.decoder import Decoder, original
 from controlnet.training.disk import Disk
 from controlnet.training.ema import Ema
 from controlnet.training.frozen import Frozen, remembers
@@ -21,18 +25,19 @@ from controlnet.training.plan import TrainingPlan
 from controlnet.training.setup import (
     DTYPES,
     align,
+    joined,
     make_loader,
     make_net,
     recompute_activations,
     resumed_net,
 )
 from controlnet.training.source import groups_of, open_data, open_pictures, shards_of
+from controlnet.training.start import EMA, NET, weights_of
 from controlnet.training.state import load_optimizer, read, save_optimizer
 from controlnet.training.step import Draws, control_loss, loss_weight
 
-NET: Final = "controlnet.safetensors"
-EMA: Final = "ema.safetensors"
 OPTIMIZER: Final = "optimizer.safetensors"
+EMA_DECODER: Final = f"ema_{DECODER}"
 
 
 class Workshop:
@@ -42,26 +47,10 @@ class Workshop:
         """Build everything; `place` is the state to go on from, None at the beginning of a run."""
         self.plan, self.engine = plan, engine
         self.base = load_base(plan.base)
+        self._fingerprint, self._decoder_was = self.base.fingerprint(), None
         self._disk: Disk | None = None
-        # The ControlNet is made, and stays, in single precision; only then is the base brought to its own.
-        net = make_net(plan, self.base) if place is None else resumed_net(place / NET, self.base)
-        self.net = net.to(engine.device, torch.float32).train()
-        align(self.net)
-        self._placed(self.base)
-        if plan.optim.checkpointing:
-            recompute_activations(self.net.copy, self.base.network)
+        self._build(place)
         self.size = plan.data.size or self.base.sample_size
-
-        optimizer = make_optimizer(self.net, plan.optim)
-        self.ema = None if plan.ema.decay is None else Ema(self.net, plan.ema.decay)
-        if place is not None:
-            load_optimizer(optimizer, place / OPTIMIZER)
-            if self.ema is not None:
-                self.ema.load(load_controlnet(place / EMA))
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._wrapped, self.optimizer = engine.prepare(self.net, optimizer)
-        if place is not None and engine.scaler is not None:
-            engine.scaler.load_state_dict(read(place)["scaler"])
 
         remember = remembers(plan.data, self.base, self.size, plan.data.count or 0)
         training, self.held_out = open_data(plan.data, self.size, remember)
@@ -72,6 +61,63 @@ class Workshop:
         self.frozen = Frozen(self.base, self.size, cache == "memory", self._disk)
         groups = groups_of(plan.data, self.size, training)
         self.loader = make_loader(plan, training, engine, groups, shards_of(training))
+
+    def _build(self, place: Path | None) -> None:
+        """Make what is trained, and its optimizer, as the phase wants them in which the run goes on."""
+        plan, engine = self.plan, self.engine
+        self.phase = 0 if place is None else int(read(place).get("phase", 0))  # a state's: after it
+        self.stage = plan.stages[self.phase]
+        # The ControlNet is made, and stays, in single precision; only then is the base brought to its own.
+        if place is None:
+            net = make_net(plan, self.base)
+        else:
+            net = resumed_net(place / NET, self.base, self._fingerprint, self.stage.connect)
+        self.net = net.to(engine.device, torch.float32).train()
+        align(self.net)
+        self.decoder = self._decoder(place)
+        if plan.optim.checkpointing:
+            recompute_activations(self.net.copy, self.base.network)
+
+        unlocked = [] if self.decoder is None else self.decoder.trained
+        optimizer = make_optimizer(self.net, self.stage.optim, unlocked)
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        known = {id(p): name for name, p in self.net.named_parameters()}
+        known |= {} if self.decoder is None else self.decoder.names
+        self._names = [known[id(p)] for p in self.parameters]
+        self.ema = None if plan.ema.decay is None else Ema(self.net, plan.ema.decay)
+        if place is not None:
+            load_optimizer(optimizer, place / OPTIMIZER, self._names)
+            if self.ema is not None:
+                self.ema.load(joined(load_controlnet(place / EMA), self.stage.connect))
+        self._wrapped, self.optimizer = engine.prepare(self.net, optimizer)
+        if place is not None and engine.scaler is not None:
+            engine.scaler.load_state_dict(read(place)["scaler"])
+
+    def _decoder(self, place: Path | None) -> Decoder | None:
+        """Bring the base to its place, and its decoder to what the phase wants of it; None: as it is."""
+        plan, engine = self.plan, self.engine
+        if place is not None:
+            file = place / DECODER if (place / DECODER).is_file() else None
+        else:
+            start = plan.control.start_from
+            file = None if start is None else decoder_of(weights_of(start))
+        unlocks = any(stage.unlock == "decoder" for stage in plan.stages)
+        if self._decoder_was is None and (unlocks or file is not None):
+            self._decoder_was = original(self.base)
+        self._placed(self.base)
+        trains = self.stage.unlock == "decoder"
+        if self._decoder_was is None or not (trains or file is not None):
+            return None
+        found = Decoder(self.base, self._decoder_was, file, trains, plan.ema.decay, engine)
+        if place is not None and (place / EMA_DECODER).is_file():
+            found.load_mean(place / EMA_DECODER)
+        return found
+
+    def next_phase(self, state: Path) -> None:
+        """Begin the phase that goes on from a state, as a run does that is resumed there."""
+        del self.net, self.decoder, self.ema, self.parameters, self._wrapped, self.optimizer
+        self.engine.free_memory()
+        self._build(state)
 
     def fill_cache(self, moved: Moved) -> bool:
         """Fill the cache on the disk, where the run has one, and let the encoders leave memory.
@@ -115,6 +161,8 @@ class Workshop:
 
     def gradient_norm(self) -> float:
         """Clip the gathered gradient, and return the norm that it had."""
+        if self.decoder is not None:
+            self.decoder.gather()
         norm: Any = self.engine.clip_grad_norm_(self.parameters, self.plan.optim.clip or float("inf"))
         return norm.item()
 
@@ -129,6 +177,8 @@ class Workshop:
         self.optimizer.zero_grad()
         if self.ema is not None:
             self.ema.update(self.net, step)
+        if self.decoder is not None:
+            self.decoder.update_mean(step)
 
     def agreed(self, wish: bool) -> bool:
         """Tell whether any of the processes has this wish."""
@@ -139,8 +189,15 @@ class Workshop:
     @contextmanager
     def delivered(self) -> Iterator[ControlNet]:
         """Let the ControlNet have the weights that the run delivers: the running mean, where there is one."""
-        with nullcontext() if self.ema is None else self.ema.applied(self.net):
+        with (
+            nullcontext() if self.ema is None else self.ema.applied(self.net),
+            nullcontext() if self.decoder is None else self.decoder.delivered(),
+        ):
             yield self.net
+
+    def as_loaded(self) -> AbstractContextManager[None]:
+        """Let the base be as it was loaded, where a phase has changed it."""
+        return nullcontext() if self.decoder is None else self.decoder.as_loaded()
 
     @contextmanager
     def evaluation(self) -> Iterator[ControlNet]:
@@ -153,17 +210,28 @@ class Workshop:
                 net.train()
 
     def save_weights(self, path: Path, step: int) -> None:
-        """Write the ControlNet as it is to be delivered, with the plan that made it."""
-        with self.delivered() as net:
-            save_controlnet(net, path, metadata=self._provenance(step))
+        """Write the ControlNet as it is to be delivered, with the plan that made it, and a changed decoder."""
+        with self.delivered():
+            self._write(path, step)
 
     def save_state(self, folder: Path, step: int) -> Mapping[str, Any]:
         """Write all that a state needs into a folder, and return what goes into its state.json."""
-        save_controlnet(self.net, folder / NET, metadata=self._provenance(step))
+        self._write(folder / NET, step)
         if self.ema is not None:
             self.save_weights(folder / EMA, step)
-        save_optimizer(self.optimizer, folder / OPTIMIZER)
-        return {} if self.engine.scaler is None else {"scaler": self.engine.scaler.state_dict()}
+        save_optimizer(self.optimizer, folder / OPTIMIZER, self._names)
+        extra: dict[str, Any] = {"phase": self.phase} if self.plan.phases else {}
+        return extra if self.engine.scaler is None else {**extra, "scaler": self.engine.scaler.state_dict()}
+
+    def _write(self, path: Path, step: int) -> None:
+        """Write ControlNet and decoder as they are now; the former says which one the latter is."""
+        metadata = self._provenance(step)
+        if self.decoder is not None:
+            mean = path.name == EMA and self.decoder.trains
+            place = path.with_name(EMA_DECODER if mean else DECODER)
+            made = self.decoder.save(place, self.net.origin, metadata)
+            self.net.origin = replace(self.net.origin, decoder=made)
+        save_controlnet(self.net, path, metadata=metadata)
 
     def _placed(self, base: Base) -> Base:
         """Bring a base to its device and precision, aligned, so that it computes the same bits every time."""
@@ -173,4 +241,5 @@ class Workshop:
 
     def _provenance(self, step: int) -> dict[str, Any]:
         # Where the run was kept is nobody's business who is given the weights.
-        return {"plan": self.plan.model_copy(update={"out": None}).values(), "step": step}
+        plan = self.plan.model_copy(update={"out": None}).values()
+        return {"plan": plan, "step": step, **(self.stage.told() if self.plan.phases else {})}
