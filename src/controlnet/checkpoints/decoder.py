@@ -49,7 +49,7 @@ def save_decoder(
 
 
 def read_decoder(path: str | Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read a decoder's tensors, in memory of their own; CheckpointError unless they are as `like` has them."""
+    """Read a decoder's tensors, in memory of their own; CheckpointError unless they fit `like`."""
     source = look(path)
     _note(source)
     shapes = {name: tuple(tensor.shape) for name, tensor in like.items()}
@@ -109,8 +109,8 @@ def decoder_of(source: str | Path) -> Path | None:
         if _fingerprint(place) == wanted:
             return place
     logger.warning(
-        "%s was trained with the base's decoder unlocked, and that decoder (%s) is not beside it; it works less "
-        "well on the base's own: copy %s there",
+        "%s was trained with the base's decoder unlocked, and that decoder (%s) is not beside it; it works "
+        "less well on the base's own: copy %s there",
         *(path, wanted, FILE),
     )
     return None
@@ -122,8 +122,8 @@ def add_decoders(base: Base, sources: Sequence[str | Path]) -> None:
     kinds = {_fingerprint(place) for place in places.values()}
     if len(kinds) > 1:
         raise SettingError(
-            f"{' and '.join(map(str, places))} were each trained with a decoder of its own; wanted ControlNets "
-            "that share one, as a base has one: use them one at a time"
+            f"{' and '.join(map(str, places))} were each trained with a decoder of its own; wanted "
+            "ControlNets that share one, as a base has one: use them one at a time"
         )
     for source, place in list(places.items())[:1]:
         add_decoder(base, place)
@@ -159,6 +159,7 @@ def _note(source: Source) -> dict[str, Any]:
     note = read_object(source.notes[_KEY], source.path) if is_decoder(source) else {}
     if not isinstance(note.get("base"), dict) or not {"fingerprint", "metadata"} <= note.keys():
         raise CheckpointError(
-            f"{source.path} is no decoder of ours; wanted the {FILE} that a training leaves beside its ControlNet"
+            f"{source.path} is no decoder of ours; wanted the {FILE} that a training leaves beside its "
+            "ControlNet"
         )
     return note

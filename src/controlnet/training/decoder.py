@@ -49,8 +49,8 @@ class Decoder:
         """Take it from a file, or begin as it was; trains: unlock it; decay: of a running mean."""
         if trains and engine.distributed_type == DistributedType.FSDP:
             raise PlanError(
-                "a phase unlocks the base's decoder, which FSDP does not shard; wanted one process, or several "
-                "by DDP: launch it so, or leave the decoder locked"
+                "a phase unlocks the base's decoder, which FSDP does not shard; wanted one process, or "
+                "several by DDP: launch it so, or leave the decoder locked"
             )
         self.trains, self._was, self._engine = trains, was, engine
         self._parameters = base.backbone.decoder(base.network)

@@ -1,4 +1,4 @@
-"""AdamW over the ControlNet's three groups of parameters, and an unlocked decoder's; learning rates as a function of the step."""
+"""AdamW over the ControlNet's three groups of parameters and an unlocked decoder's; rates by the step."""
 
 import math
 from collections.abc import Sequence
@@ -13,10 +13,8 @@ from controlnet.training.sections import Optim
 COSINE_FLOOR: Final = 0.1  # share of the peak learning rate at which a cosine ends
 
 
-def make_optimizer(
-    net: ControlNet, plan: Optim, decoder: Sequence[nn.Parameter] = ()
-) -> torch.optim.AdamW:
-    """Return AdamW over the trainable parameters of a ControlNet, and of a base's decoder that is unlocked."""
+def make_optimizer(net: ControlNet, plan: Optim, decoder: Sequence[nn.Parameter] = ()) -> torch.optim.AdamW:
+    """Return AdamW over the trainable parameters of a ControlNet, and over an unlocked decoder."""
     groups = [
         {"name": name, "params": list(parameters), "lr": peak_rate(name, plan)}
         for name, parameters in {**net.parameter_groups(), "decoder": decoder}.items()

@@ -1,10 +1,10 @@
 """The phases of a run (paper, section 3.3): what is connected and unlocked, how fast it learns, till when.
 
     phases:
-      - {connect: middle, until: {arrival: true, step: 5000}}    small machines: the middle alone, till control
-                                                                 has arrived, and for 5,000 steps at most
-      - {connect: all, until: {step: 50000}}                     reconnected
-      - {unlock: decoder, lr: 2.0e-6}                            large data: the base's decoder is trained along
+      - {connect: middle, until: {arrival: true, step: 5000}}   small machines: the middle alone, till control
+                                                                has arrived, for 5,000 steps at most
+      - {connect: all, until: {step: 50000}}                    reconnected
+      - {unlock: decoder, lr: 2.0e-6}                           large data: the base's decoder trained along
 
 A phase goes on from where the one before ended, and keeps what it does not change itself. A plan without
 phases has one, which is what `control` and `optim` say.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from controlnet.training.sections import Control, Optim, Section, WatchPart
 from controlnet.training.watch import SIGMAS
@@ -72,7 +72,14 @@ class Phase(Section):
         description="What of the base is trained along: nothing, or its decoder (sd_locked = False).",
     )
     lr: float | None = Field(default=None, gt=0, le=1, description="Takes the place of optim.lr.")
-    until: Until | None = Field(default=None, description="When it ends; the last one ends with the run.")
+    until: Until | None = Field(
+        default=None, description='When it ends, or "arrival"; the last one ends with the run.'
+    )
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _in_a_word(cls, value: object) -> object:
+        return {"arrival": True} if value == "arrival" else value
 
 
 @dataclass(frozen=True)
@@ -120,15 +127,19 @@ def check(stages: Sequence[Stage], watch: WatchPart) -> None:
             *(following.connect, following.unlock, following.optim),
         )
         if same:
-            raise ValueError(f"phases[{following.number}] is as the one before; say what it changes, or drop it")
+            raise ValueError(
+                f"phases[{following.number}] is as the one before; say what it changes, or drop it"
+            )
     if stages[-1].until is not None:
-        raise ValueError(f"phases[{stages[-1].number}] is the last and has an until; steps says when it ends")
+        raise ValueError(f"phases[{stages[-1].number}] is the last and has an until; it ends with steps")
     ends = [stage.until for stage in stages if stage.until is not None]
     steps = [end.step for end in ends if end.step is not None]
     if any(later <= sooner for sooner, later in pairwise(steps)):
         raise ValueError(f"phases end at the steps {steps}; wanted each later than the one before")
     if sum(end.arrival for end in ends) > 1:
-        raise ValueError("several phases wait for the arrival of control, which comes once; wait in one of them")
+        raise ValueError(
+            "several phases wait for the arrival of control, which comes once; wait in one of them"
+        )
     if any(end.arrival or end.gain is not None for end in ends) and not watch.gain_every:
         raise ValueError("a phase waits for control, and watch.gain_every is 0; measure the gain, such as 50")
     judged = watch.adherence is not None and watch.adherence_every > 0

@@ -152,7 +152,10 @@ class Optim(Section):
         default=None, gt=0, le=1, description="Learning rate of the zero convolutions."
     )
     decoder_lr: float | None = Field(
-        default=None, gt=0, le=1, description="Learning rate of a base's decoder that a phase unlocks; lr if none."
+        default=None,
+        gt=0,
+        le=1,
+        description="Learning rate of the base's decoder where a phase unlocks it; none: lr.",
     )
     betas: tuple[float, float] = Field(
         default=(0.9, 0.999), description="Decay of AdamW's two moments, each in [0, 1)."

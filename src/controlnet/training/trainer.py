@@ -16,8 +16,8 @@ from controlnet.training.result import TrainingResult
 from controlnet.training.setup import engine_of
 from controlnet.training.state import commit, newest
 from controlnet.training.stop import stop_requests
-from controlnet.training.turn import begin_phase, end_phase
 from controlnet.training.trackers import TensorBoard
+from controlnet.training.turn import begin_phase, end_phase
 from controlnet.training.workshop import Workshop
 
 

@@ -210,7 +210,7 @@ class Workshop:
                 net.train()
 
     def save_weights(self, path: Path, step: int) -> None:
-        """Write the ControlNet as it is to be delivered, with the plan that made it, and a changed decoder."""
+        """Write what is delivered: the ControlNet, with the plan that made it, and a changed decoder."""
         with self.delivered():
             self._write(path, step)
 
