@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from controlnet.training import train
 from tests.training.conftest import MakePlan
 
-
 PHASES = "phases=[{connect: middle, until: {step: 1}}, {connect: all, unlock: decoder}]"
 
 
