@@ -53,7 +53,7 @@ def test_it_is_found_beside_its_controlnet_and_given_to_the_base(base: Base, tmp
     before = {name: value.clone() for name, value in base.network.state_dict().items()}
     add_decoders(base, [net, net.parent])
     after = base.network.state_dict()
-    assert all(torch.equal(after[name], decoder.get(name, before[name])) for name in before)
+    assert all(torch.equal(after[name], value) for name, value in (before | decoder).items())
     assert not any(parameter.requires_grad for parameter in base.network.parameters())
     add_decoder(base, net.parent / "decoder.safetensors")  # again: nothing to do
     assert load_controlnet(net, base).origin.decoder == base.decoder

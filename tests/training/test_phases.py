@@ -21,7 +21,7 @@ from controlnet.training.gain import Gain, GainMeter
 from controlnet.training.phases import Until
 from controlnet.training.workshop import Workshop
 from tests.training.conftest import MakePlan
-from tests.training.test_kill import Blow, after_record, before, named, status_of_child
+from tests.training.test_kill import Blow, after_record, before, die, named, status_of_child
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
@@ -199,16 +199,16 @@ def test_the_base_alone_stays_the_one_that_was_loaded(make_plan: MakePlan) -> No
     assert (first.folder / "metrics.jsonl").read_bytes() == saved
 
 
-def before_note(step: int) -> Blow:
+def before_note(at: int) -> Blow:
     """Die instead of noting a turn."""
 
     def arm() -> None:
         original = book.Book.note
 
-        def note(self: book.Book, at: int, event: str, details: Mapping[str, Any]) -> None:
-            if at == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            original(self, at, event, details)
+        def note(self: book.Book, step: int, event: str, details: Mapping[str, Any]) -> None:
+            if step == at:
+                die()
+            original(self, step, event, details)
 
         book.Book.note = note
 

@@ -116,12 +116,12 @@ class Backbone(ABC):
         """Make a small random network of one of `variants` (the first by default), and inputs for it."""
 
     def decoder(self, network: nn.Module) -> dict[str, nn.Parameter]:
-        """Name the parameters behind the middle, which may be unlocked and trained along (paper, section 3.3).
+        """Name the parameters behind the middle, which may be unlocked as well (paper, section 3.3).
 
         Raises SettingError for a family that has no such part.
         """
         raise SettingError(
-            f"a {type(network).__name__} has no decoder that could be unlocked; wanted a U-Net: leave it locked"
+            f"a {type(network).__name__} has no decoder to unlock; wanted a U-Net: leave it locked"
         )
 
     def hint_channels(self, network: nn.Module) -> int:

@@ -36,7 +36,8 @@ class Control(Section):
         default=False, description="Mean over height and width of every residual (shuffle)."
     )
     start_from: str | None = Field(
-        default=None, description="Checkpoint of a ControlNet whose training goes on here."
+        default=None,
+        description="ControlNet whose training goes on here: a checkpoint, or the folder of a run.",
     )
 
 
