@@ -114,7 +114,9 @@ def measure(repeats: int = 1, plans: Mapping[str, tuple[str, ...]] = PLANS, full
                 Figure(f"{name}: peak of resident memory", taken, "GB"),
                 Figure(f"{name}: estimated / taken", estimated / taken, "×", (1 - ERROR, 1 + ERROR), "aim"),
             ]
-    return Report("training_memory", "How near does the estimate of memory come to what a plan takes?", figures)
+    return Report(
+        "training_memory", "How near does the estimate of memory come to what a plan takes?", figures
+    )
 
 
 def _estimate(values: Mapping[str, object]) -> float:

@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from controlnet.backbones import Base, load_base
     from controlnet.checkpoints import (
+        add_decoder,
         add_embedding,
         add_lora,
         convert,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "controlnet.backbones": ("Base", "load_base"),
     "controlnet.checkpoints": (
+        "add_decoder",
         "add_embedding",
         "add_lora",
         "convert",
@@ -127,6 +129,7 @@ __all__ = [
     "TrainingPlan",
     "TrainingStopped",
     "UnknownName",
+    "add_decoder",
     "add_embedding",
     "add_lora",
     "annotate",

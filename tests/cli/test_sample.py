@@ -1,6 +1,7 @@
 """`controlnet sample`: pictures that carry their settings, maps made on the fly, mistakes in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from controlnet.backbones import load_base
-from controlnet.checkpoints import load_controlnet
+from controlnet.checkpoints import add_decoder, load_controlnet, save_controlnet
+from controlnet.checkpoints.decoder import save_decoder
 from controlnet.cli._controls import ControlText, read_control
 from controlnet.cli._png import grid, save_png
 from controlnet.cli.app import main
@@ -50,6 +52,22 @@ def test_a_picture_under_control(place: Path, capsys: pytest.CaptureFixture[str]
     assert picture.info["parameters"].startswith(
         "a red cube\nNegative prompt: grey\nSteps: 2, Sampler: DPM++ 2M,"
     )
+
+
+def test_a_decoder_beside_the_controlnet_comes_along(place: Path) -> None:
+    base = load_base("base")
+    net = load_controlnet("net.safetensors", base)
+    shifted = {name: value + 0.05 for name, value in base.backbone.decoder(base.network).items()}
+    (place / "run").mkdir()
+    made = save_decoder("run/decoder.safetensors", shifted, net.origin, {})
+    net.origin = replace(net.origin, decoder=made)
+    save_controlnet(net, "run/controlnet.safetensors")
+    for source, out in (("net.safetensors", "a.png"), ("run", "b.png")):
+        assert sample("--control", f"{source}=edges.png", "--seed", "5", "--out", out) == 0
+    add_decoder(base, "run/decoder.safetensors")
+    (wanted,) = generate(base, "a red cube", [Control(net, "edges.png")], steps=2, seed=5)
+    assert np.array_equal(np.asarray(opened("b.png")), np.asarray(wanted))
+    assert not np.array_equal(np.asarray(opened("a.png")), np.asarray(wanted))
 
 
 def test_the_map_is_made_at_the_size_of_the_output_and_kept(place: Path) -> None:

@@ -129,11 +129,14 @@ def trained(steps: int) -> tuple[torch.nn.Module, torch.optim.AdamW]:
     return net, optimizer
 
 
+NAMES = ["0.weight", "0.bias", "1.weight", "1.bias"]
+
+
 def test_an_optimizer_comes_back_bit_for_bit(tmp_path: Path) -> None:
     _, optimizer = trained(3)
-    state.save_optimizer(state.moments_of(optimizer), tmp_path / "o.safetensors")
+    state.save_optimizer(state.moments_of(optimizer, NAMES), tmp_path / "o.safetensors")
     _, other = trained(0)
-    state.load_optimizer(other, tmp_path / "o.safetensors")
+    state.load_optimizer(other, tmp_path / "o.safetensors", NAMES)
     before, after = optimizer.state_dict()["state"], other.state_dict()["state"]
     assert before.keys() == after.keys() and len(before) == 4
     for index, moments in before.items():
@@ -143,7 +146,19 @@ def test_an_optimizer_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_moments_of_other_parameters_are_refused(tmp_path: Path) -> None:
     _, optimizer = trained(1)
-    state.save_optimizer(state.moments_of(optimizer), tmp_path / "o.safetensors")
+    state.save_optimizer(state.moments_of(optimizer, NAMES), tmp_path / "o.safetensors")
     other = torch.optim.AdamW(torch.nn.Linear(5, 5).parameters())
-    with pytest.raises(CheckpointError, match="resume with the plan"):
-        state.load_optimizer(other, tmp_path / "o.safetensors")
+    for names in (["0.weight", "0.bias"], ["a", "b"]):
+        with pytest.raises(CheckpointError, match="resume with the plan"):
+            state.load_optimizer(other, tmp_path / "o.safetensors", names)
+
+
+def test_moments_go_by_name_so_that_a_phase_may_put_parameters_before_others(tmp_path: Path) -> None:
+    net, optimizer = trained(2)
+    state.save_optimizer(state.moments_of(optimizer, NAMES), tmp_path / "o.safetensors")
+    new = torch.nn.Parameter(torch.zeros(7))
+    other = torch.optim.AdamW([new, *net.parameters()])
+    state.load_optimizer(other, tmp_path / "o.safetensors", ["new", *NAMES])
+    moments = optimizer.state_dict()["state"], other.state_dict()["state"]
+    assert sorted(moments[1]) == [1, 2, 3, 4]  # the new one has none yet
+    assert all(torch.equal(moments[0][i]["exp_avg"], moments[1][i + 1]["exp_avg"]) for i in range(4))

@@ -48,6 +48,7 @@ class Base:
         self.words: dict[str, tuple[Tensor, ...]] = {}  # added to the prompts' language, see add_word
         self.vae_tile: int | None = None  # see tile_vae
         self.offloads = False  # see offload
+        self.decoder = ""  # fingerprint of the one that it was given, see `checkpoints.add_decoder`
 
     def __repr__(self) -> str:
         count = sum(p.numel() for p in self.network.parameters()) / 1e6

@@ -24,6 +24,7 @@ from controlnet.errors import SettingError
 
 _CLASS = "UNet2DConditionModel"
 _LAYERED = ("DownBlock2D", "CrossAttnDownBlock2D", "UpBlock2D", "CrossAttnUpBlock2D")
+_DECODER = ("up_blocks.", "conv_norm_out.", "conv_out.")
 _FOUR_LEVELS: dict[str, Any] = {
     "block_out_channels": (8, 16, 16, 16),
     "cross_attention_dim": 12,
@@ -82,6 +83,10 @@ class UNet(Backbone):
         decoder = {id(network.up_blocks): nn.ModuleList(), id(network.conv_norm_out): None}
         copy = deepcopy(network, decoder | {id(network.conv_out): None})
         return copy.requires_grad_(True).train()
+
+    def decoder(self, network: Any) -> dict[str, nn.Parameter]:
+        """Name up blocks and output, as `sd_locked = False` of the published trainer unlocks them."""
+        return {name: p for name, p in network.named_parameters() if name.startswith(_DECODER)}
 
     def lite(self, network: Any) -> nn.Module:
         """Put one 3×3 convolution in the place of each block."""

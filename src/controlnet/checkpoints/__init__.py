@@ -14,6 +14,7 @@ from torch import nn
 from controlnet.checkpoints.about import describe, format_of
 from controlnet.checkpoints.base import base_weights
 from controlnet.checkpoints.conversion import convert
+from controlnet.checkpoints.decoder import add_decoder
 from controlnet.checkpoints.embedding import add_embedding
 from controlnet.checkpoints.format import Writing
 from controlnet.checkpoints.io import look
@@ -26,7 +27,15 @@ from controlnet.core.controlnet import ControlNet
 from controlnet.errors import CheckpointError
 from controlnet.registry import find
 
-__all__ = ["add_embedding", "add_lora", "convert", "describe", "load_controlnet", "save_controlnet"]
+__all__ = [
+    "add_decoder",
+    "add_embedding",
+    "add_lora",
+    "convert",
+    "describe",
+    "load_controlnet",
+    "save_controlnet",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +83,8 @@ def load_controlnet(
     stored = kind.read(seen, known)
     network = fit(stored.net, base, path)
     origin = stored.net.origin
-    if origin.fingerprint not in ("", known.origin.fingerprint):
+    # A base whose decoder was trained along has another fingerprint than it had before.
+    if origin.fingerprint not in ("", known.origin.fingerprint) and not origin.decoder:
         logger.info("%s was trained with %s, of other weights than this base", path, origin.name)
     like = next(network.parameters())
     return stored.wake().to(like.device, dtype or like.dtype)

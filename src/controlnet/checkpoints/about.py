@@ -8,6 +8,7 @@ from typing import Any
 
 from controlnet.backbones._sizes import family
 from controlnet.checkpoints.about_base import describe_base, is_base
+from controlnet.checkpoints.decoder import describe_decoder, is_decoder
 from controlnet.checkpoints.foreign import foreign
 from controlnet.checkpoints.format import CheckpointFormat
 from controlnet.checkpoints.health import health
@@ -22,11 +23,14 @@ def describe(path: str | Path) -> dict[str, Any]:
     format, title, family, size, precision, settings, base, metadata; and its health: "trained" is false while
     every zero convolution is still zero (such a net has no effect), "dead_taps" are those of a trained net
     that are still zero, "not_finite" the tensors with a NaN or an infinity. Tensors are read one at a time.
-    Of a whole base in one file: its family, parts, precision and kind of prediction, see `describe_base`.
+    Of a whole base in one file: its family, parts, precision and kind of prediction, see `describe_base`; and
+    of a decoder that was trained along with a ControlNet, see `describe_decoder`.
     """
     source = look(path)
     if is_base(source):
         return describe_base(source)
+    if is_decoder(source):
+        return describe_decoder(source)
     kind = format_of(source)
     told = kind.describe(source)
     return {

@@ -54,6 +54,7 @@ def origin_of(note: Mapping[str, Any]) -> Origin:
         str(base.get("name", "")),
         dict(configuration) if isinstance(configuration, dict) else {},
         str(base.get("fingerprint", "")),
+        str(base.get("decoder", "")),
     )
 
 

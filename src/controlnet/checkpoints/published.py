@@ -7,7 +7,7 @@ which network the tensors are of, which of them is missing, and how the zeros of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -72,7 +72,7 @@ def describe_pieces(
     shapes = {name: piece.shape for name, piece in found.items()}
     known = origin_of(note)
     inferred = configuration(shapes) | untold(base, UNTOLD)
-    origin = Origin(known.name, known.configuration or inferred, known.fingerprint)
+    origin = replace(known, configuration=known.configuration or inferred)
     told = note.get("settings")
     pooled = bool(told.get("global_pool", False)) if isinstance(told, dict) else False
     return origin, {**hint_settings(shapes), "global_pool": pooled}

@@ -8,6 +8,7 @@ from controlnet.nearest import unknown
 
 FOLDER: Final = Path(__file__).parent.parent / "shapes" / "weights" / "controlnets"
 SUFFIX: Final = ".safetensors"
+TRAINED: Final = "controlnet.safetensors"  # what a training leaves in the folder of its run
 
 
 def shipped() -> tuple[str, ...]:
@@ -27,12 +28,14 @@ def found(source: str | Path) -> Path:
 def locate(source: str | Path) -> Path:
     """Find the file or folder that is meant: a path, or the name of a shipped ControlNet such as "canny".
 
-    A bare name wins over a file of that name, which is "./canny". CheckpointError where there is neither; it
-    lists near names.
+    A bare name wins over a file of that name, which is "./canny"; the folder of a run leads to the ControlNet
+    in it. CheckpointError where there is neither; it lists near names.
     """
     if source in shipped():
         return FOLDER / f"{source}{SUFFIX}"
     path = Path(source)
+    if (path / TRAINED).is_file():
+        return path / TRAINED
     if not path.exists():
         message = unknown("shipped ControlNet", str(source), shipped())
         raise CheckpointError(f"{message}, and there is no file or folder of that name")

@@ -50,6 +50,7 @@ def load(job: Job) -> "tuple[Base, str]":
     A word of an embedding that no prompt has is warned of.
     """
     from controlnet.backbones import load_base
+    from controlnet.checkpoints.decoder import add_decoders
     from controlnet.checkpoints.embedding import add_embedding
     from controlnet.checkpoints.lora import add_lora
 
@@ -66,6 +67,7 @@ def load(job: Job) -> "tuple[Base, str]":
     if job.offload and base.device.type == "cpu":
         log.warning("--offload has no effect: the networks work in main memory already")
     fingerprint = base.fingerprint()
+    add_decoders(base, [control.net for control in job.controls])
     for lora in job.loras:
         add_lora(base, lora.path, lora.weight)
     prompts = "\n".join([*job.prompts, job.negative]).lower()

@@ -66,6 +66,8 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the lines of the table; the base's configuration, a page long, is left to --json."""
     if told["format"] == "base":
         return _rows_of_base(told)
+    if told["format"] == "decoder":
+        return _rows_of_decoder(told)
     base = told["base"]
     name = base.get("name") or "not recorded"
     rows = [
@@ -75,6 +77,8 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("backbone", told["backbone"]),
         ("base", f"{name} ({base['fingerprint']})" if base.get("fingerprint") else name),
     ]
+    if base.get("decoder"):
+        rows.append(("decoder", f"trained along ({base['decoder']}): keep its file beside this one"))
     rows += [(key, str(told[key])) for key in ("rank", "channel_order") if key in told]
     for part in ("settings", "metadata"):
         rows += [(key, value) for key, value in _flat(told[part])]
@@ -99,6 +103,15 @@ def _rows_of_base(told: dict[str, Any]) -> list[tuple[str, str]]:
     if told["ema"]:
         rows.append(("average", "of the weights is there, too: load_base(…, ema=True)"))
     return rows
+
+
+def _rows_of_decoder(told: dict[str, Any]) -> list[tuple[str, str]]:
+    base = told["base"]
+    return [
+        *_general(told | {"family": f"of the base {base['name']} ({base['fingerprint']})"}),
+        ("fingerprint", told["fingerprint"]),
+        *_flat(told["metadata"]),
+    ]
 
 
 def _health(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -18,10 +18,12 @@ Examples:
   controlnet train runs/try/plan.yaml --resume
   controlnet train runs/try/plan.yaml --resume --set steps=2000      (go on for longer)
   controlnet train plans/sd15_canny.yaml --estimate --set engine.memory=24      (on a GPU of 24 GB?)
+  controlnet train plans/demo.yaml --set control.start_from=runs/try --out runs/on    (go on from another run)
   torchrun --nproc-per-node 2 -m controlnet train plans/sd15_canny.yaml
 
 The run's folder holds plan.yaml, metrics.jsonl, timing.jsonl, state/, previews/ and, at the end,
-controlnet.safetensors and result.json. Ctrl-C and SIGTERM end it after the step in work, with the
+controlnet.safetensors and result.json; decoder.safetensors, too, where a phase of the plan has unlocked
+the base's decoder. Ctrl-C and SIGTERM end it after the step in work, with the
 state saved, and status 1: --resume goes on. So it does after a crash or a power cut.
 
 Exit status: 0 trained, 1 stopped or failed, 2 a mistake in the plan, the data or the options.

@@ -135,6 +135,15 @@ class Backbone(ABC):
     def tiny(self, variant: str | None = None, seed: int = 0) -> Example:
         """Make a small random network of one of `variants` (the first by default), and inputs for it."""
 
+    def decoder(self, network: nn.Module) -> dict[str, nn.Parameter]:
+        """Name the parameters behind the middle, which may be unlocked as well (paper, section 3.3).
+
+        Raises SettingError for a family that has no such part.
+        """
+        raise SettingError(
+            f"a {type(network).__name__} has no decoder to unlock; wanted a U-Net: leave it locked"
+        )
+
     def hint_channels(self, network: nn.Module) -> int:
         """Count the channels of the hint: those of the features that it is added to, here the first tap's."""
         return self.taps(network)[0].channels

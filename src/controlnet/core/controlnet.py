@@ -140,8 +140,8 @@ class ControlNet(nn.Module):
         return self.backbone.encode(self.copy, x, timestep, context.to(dtype=self.dtype), hint)
 
     def _connect(self, init: Init) -> None:
-        like = next(self.hint.parameters())
+        like, there = next(self.hint.parameters()), dict(self.zeros.items())
+        self.zeros.clear()  # in the order of the taps, whenever each was joined: others count on it
         for tap in self.taps if self.settings.connect == "all" else self.taps[-1:]:
-            if tap.name not in self.zeros:
-                zero = zero_conv if tap.layout == "map" else zero_linear
-                self.zeros[tap.name] = zero(tap.channels, tap.channels, init).to(like)
+            zero = zero_conv if tap.layout == "map" else zero_linear
+            self.zeros[tap.name] = there.get(tap.name) or zero(tap.channels, tap.channels, init).to(like)

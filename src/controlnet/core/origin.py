@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from controlnet.core.backbone import Locked, resolve
 
@@ -17,11 +18,15 @@ _SAMPLE = 4096  # values read of each tensor: enough to tell any two trainings a
 @final
 @dataclass(frozen=True)
 class Origin:
-    """The base that a ControlNet was cloned from: its name, configuration and fingerprint."""
+    """The base that a ControlNet was cloned from: its name, configuration and fingerprint.
+
+    decoder: fingerprint of the base's decoder as it was trained along; empty where the base stayed locked.
+    """
 
     name: str
     configuration: dict[str, Any] = field(repr=False)
     fingerprint: str = ""
+    decoder: str = ""
 
     @classmethod
     def of(cls, base: Locked | nn.Module) -> Origin:
@@ -37,8 +42,13 @@ def fingerprint(network: nn.Module) -> str:
     Hashes each tensor's name and shape and up to 8,191 evenly spaced values in half precision; empty for a
     network on the meta device, which has no weights.
     """
+    return fingerprint_of(network.state_dict())
+
+
+def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return the same of tensors by name, such as a part of a network."""
     digest = sha256()
-    for name, tensor in sorted(network.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         if tensor.is_meta:
             return ""
         values = tensor.detach().flatten()

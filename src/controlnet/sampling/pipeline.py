@@ -13,6 +13,7 @@ from controlnet.backbones import Base
 from controlnet.conditions._image import Picture
 from controlnet.errors import SettingError
 from controlnet.sampling.control import Control
+from controlnet.sampling.decoders import check_decoder
 from controlnet.sampling.images import Size, picture_size, to_condition, to_mask, to_pictures, to_pixels
 from controlnet.sampling.inpaint import latent_mask, paste_back
 from controlnet.sampling.latents import Preview, Progress, sample_latents
@@ -67,6 +68,7 @@ def generate(
     Raises SettingError, ShapeError (sizes, with the nearest that can be made), UnknownName, DataError
     (pictures).
     """
+    check_decoder(base, [control.net for control in controls])
     prompts = _repeated(prompt, count)
     negatives = _negatives(negative_prompt, prompt, count)
     pictures = [c.image for c in controls] + ([] if image is None or isinstance(image, Tensor) else [image])

@@ -6,6 +6,8 @@ sampling. The base alone scores by chance too (edges are everywhere), so what co
 it, paired by sample.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,8 +45,14 @@ class Adherence:
 class AdherenceMeter:
     """Scores samples one by one with a metric such as "edge_f1" or "edge_f1(low=50, high=100)"."""
 
-    def __init__(self, spec: str, sampler: HeldOutSampler) -> None:
-        self._spec, self._sampler = spec, sampler
+    def __init__(
+        self,
+        spec: str,
+        sampler: HeldOutSampler,
+        as_loaded: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """as_loaded: lets the base be as it was loaded, where a run has changed it."""
+        self._spec, self._sampler, self._as_loaded = spec, sampler, as_loaded
 
     def measure(self, samples: Tensor) -> Adherence | None:
         """Score samples (B,3,H,W) drawn under control; None where the metric speaks of fewer than two."""
@@ -58,7 +66,8 @@ class AdherenceMeter:
 
     @cached_property
     def _base(self) -> Tensor:
-        return scores_of(self._spec, self._sampler.draw(None), self._sampler.examples)
+        with self._as_loaded():
+            return scores_of(self._spec, self._sampler.draw(None), self._sampler.examples)
 
 
 def scores_of(spec: str, samples: Tensor, examples: Batch) -> Tensor:

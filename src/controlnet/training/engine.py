@@ -109,6 +109,10 @@ class Engine:
         module: nn.Module = net if self.sharded else self._processes.prepare_model(net)
         return Wrapped(module, self.device.type, self._dtype)
 
+    def forget(self) -> None:
+        """Let go of what was joined, since another ControlNet will be."""
+        self._processes.free_memory()
+
     def no_sync(self, wrapped: Wrapped) -> AbstractContextManager[None]:
         """Keep gradients to this process within the block: for all parts of a step but the last."""
         if self.sharded:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from controlnet.core.controlnet import ControlNet
 
-Kind = Literal["cache", "begin", "step", "preview", "save", "arrival", "end", "stop"]
+Kind = Literal["cache", "begin", "step", "preview", "save", "phase", "arrival", "end", "stop"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Event:
              step     a step is done; `record` is its line of metrics.jsonl
              preview  a contact sheet was written to `path`; `net` has the weights that it shows
              save     a state was written to `path`
+             phase    another phase begins after `step`; `record` says what it connects and unlocks
              arrival  control has arrived; `record` says since which step and by which instruments
              end      the run is complete; `path` is the trained ControlNet, `record` the content of
                       result.json

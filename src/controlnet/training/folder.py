@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 # What a resumed run may change, because no state depends on it; whatever changes is told and recorded.
 FREE: Final = (
     *("name", "steps", "save.", "watch.", "device", "data.cache"),
-    *("optim.lr", "optim.multiplier", "optim.hint_lr", "optim.zero_lr", "optim.clip", "optim.warmup"),
-    *("optim.schedule", "optim.weight_decay", "optim.checkpointing", "optim.fused"),
+    *("optim.lr", "optim.multiplier", "optim.hint_lr", "optim.zero_lr", "optim.decoder_lr", "optim.clip"),
+    *("optim.warmup", "optim.schedule", "optim.weight_decay", "optim.checkpointing", "optim.fused"),
     *("engine.channels_last", "engine.compile", "engine.shard", "engine.memory"),
 )
 

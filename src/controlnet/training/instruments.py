@@ -85,4 +85,7 @@ class Instruments:
 
     @cached_property
     def _adherence(self) -> AdherenceMeter | None:
-        return None if self._plan.adherence is None else AdherenceMeter(self._plan.adherence, self._sampler)
+        if self._plan.adherence is None:
+            return None
+        # Asked of the shop each time: its decoder is another one in another phase.
+        return AdherenceMeter(self._plan.adherence, self._sampler, lambda: self._shop.as_loaded())

@@ -1,11 +1,12 @@
-"""AdamW over the ControlNet's three groups of parameters; learning rates as a function of the step."""
+"""AdamW over the ControlNet's three groups of parameters and an unlocked decoder's; rates by the step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from controlnet.core.controlnet import ControlNet
 from controlnet.errors import MissingExtra
@@ -14,14 +15,16 @@ from controlnet.training.sections import Optim
 COSINE_FLOOR: Final = 0.1  # share of the peak learning rate at which a cosine ends
 
 
-def make_optimizer(net: ControlNet, plan: Optim) -> torch.optim.Optimizer:
-    """Return AdamW over the trainable parameters of a ControlNet; the locked base has none in it.
+def make_optimizer(
+    net: ControlNet, plan: Optim, decoder: Sequence[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """Return AdamW over the trainable parameters of a ControlNet, and over an unlocked decoder.
 
     MissingExtra where moments of eight bits are wanted and bitsandbytes is not installed.
     """
     groups = [
-        {"name": name, "params": parameters, "lr": peak_rate(name, plan)}
-        for name, parameters in net.parameter_groups().items()
+        {"name": name, "params": list(parameters), "lr": peak_rate(name, plan)}
+        for name, parameters in {**net.parameter_groups(), "decoder": decoder}.items()
         if parameters
     ]
     settings: dict[str, Any] = {"betas": plan.betas, "eps": plan.eps, "weight_decay": plan.weight_decay}
@@ -42,9 +45,11 @@ def eight_bits() -> Callable[..., torch.optim.Optimizer]:
 
 
 def peak_rate(group: str, plan: Optim) -> float:
-    """Return the learning rate of "copy", "hint" or "zero" after the warm-up."""
-    own = {"copy": plan.lr, "hint": plan.hint_lr, "zero": plan.zero_lr}[group]
-    return plan.lr * plan.multiplier if own is None else own
+    """Return the learning rate of "copy", "hint", "zero" or "decoder" after the warm-up."""
+    own = {"copy": plan.lr, "hint": plan.hint_lr, "zero": plan.zero_lr, "decoder": plan.decoder_lr}[group]
+    if own is None:
+        return plan.lr if group == "decoder" else plan.lr * plan.multiplier
+    return own
 
 
 def schedule(step: int, steps: int, plan: Optim) -> float:

@@ -24,6 +24,7 @@ from controlnet.fields import checked
 from controlnet.nearest import near
 from controlnet.training.engine_part import EnginePart, Precision
 from controlnet.training.older import VERSION, current
+from controlnet.training.phases import Phase, Stage, check, stages
 from controlnet.training.sections import (
     Control,
     Data,
@@ -52,6 +53,9 @@ class TrainingPlan(Section):
     ema: EmaPart = EmaPart()
     watch: WatchPart = WatchPart()
     save: Save = Save()
+    phases: tuple[Phase, ...] = Field(
+        default=(), description="Phases, one after the other (docs/training.md); none: one and the same."
+    )
     steps: int = Field(ge=1, description="Optimizer steps.")
     seed: int = Field(
         default=0, ge=0, lt=2**63, description="Seed of weights, order, noise, timesteps and prompt dropout."
@@ -62,6 +66,16 @@ class TrainingPlan(Section):
     )
     engine: EnginePart = EnginePart()
     out: str | None = Field(default=None, description="Folder of the run; none: runs/NAME.")
+
+    @model_validator(mode="after")
+    def _phases_that_follow(self) -> Self:
+        check(self.stages, self.watch)
+        return self
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The phases with everything said; one where the plan has none."""
+        return stages(self.phases, self.control, self.optim)
 
     @model_validator(mode="after")
     def _engine_fits(self) -> Self:

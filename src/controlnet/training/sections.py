@@ -36,7 +36,8 @@ class Control(Section):
         default=False, description="Mean over height and width of every residual (shuffle)."
     )
     start_from: str | None = Field(
-        default=None, description="Checkpoint of a ControlNet whose training goes on here."
+        default=None,
+        description="ControlNet whose training goes on here: a checkpoint, or the folder of a run.",
     )
 
 
@@ -150,6 +151,12 @@ class Optim(Section):
     hint_lr: float | None = Field(default=None, gt=0, le=1, description="Learning rate of the hint encoder.")
     zero_lr: float | None = Field(
         default=None, gt=0, le=1, description="Learning rate of the zero convolutions."
+    )
+    decoder_lr: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Learning rate of the base's decoder where a phase unlocks it; none: lr.",
     )
     betas: tuple[float, float] = Field(
         default=(0.9, 0.999), description="Decay of AdamW's two moments, each in [0, 1)."

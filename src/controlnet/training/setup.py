@@ -13,9 +13,11 @@ from controlnet.core.controlnet import ControlNet, Origin
 from controlnet.data import Batch, Loader, Subset
 from controlnet.errors import PlanError
 from controlnet.training.engine import Engine
+from controlnet.training.phases import Connect
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.rng import generator
 from controlnet.training.sections import Control
+from controlnet.training.start import weights_of
 
 PREFETCH: Final = 2  # batches read ahead, by as many threads
 
@@ -26,25 +28,25 @@ def make_net(plan: TrainingPlan, base: Base) -> ControlNet:
     Raises PlanError where the plan asks for another form than the checkpoint has, CheckpointError for one
     that cannot be loaded or does not fit the base.
     """
-    if plan.control.start_from is not None:
-        return _started_from(plan.control.start_from, plan.control, base)
+    control = plan.control.model_copy(update={"connect": plan.stages[0].connect})
+    if control.start_from is not None:
+        return _started_from(weights_of(control.start_from), control, base)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(plan.seed, "weights").initial_seed())
         return ControlNet.from_base(
             base,
-            hint=plan.control.hint,
-            init=plan.control.init,
-            copy=plan.control.extent,
-            connect=plan.control.connect,
-            global_pool=plan.control.global_pool,
+            hint=control.hint,
+            init=control.init,
+            copy=control.extent,
+            connect=control.connect,
+            global_pool=control.global_pool,
         )
 
 
 def _started_from(source: str, plan: Control, base: Base) -> ControlNet:
     net = load_controlnet(source, base, torch.float32)
     net.origin = Origin.of(base)
-    if plan.connect == "all" and net.settings.connect == "middle":
-        net.relink()
+    joined(net, plan.connect)
     have = net.settings
     wanted = {
         "hint": (plan.hint, have.hint),
@@ -64,14 +66,24 @@ def _started_from(source: str, plan: Control, base: Base) -> ControlNet:
     return net
 
 
-def resumed_net(path: Path, base: Base) -> ControlNet:
-    """Return the ControlNet of a state; PlanError where the base is not the one it was trained with."""
+def resumed_net(path: Path, base: Base, fingerprint: str, connect: Connect) -> ControlNet:
+    """Return the ControlNet of a state, joined as the phase wants it that goes on from there.
+
+    fingerprint: the base's when it was loaded. PlanError where it is not the one that was trained with.
+    """
     net = load_controlnet(path, base, torch.float32)
-    if net.origin.fingerprint != base.fingerprint():
+    if net.origin.fingerprint != fingerprint:
         raise PlanError(
             f"{path} was trained with the base {net.origin.name!r} ({net.origin.fingerprint}); got "
-            f"{base.name!r} ({base.fingerprint()}): restore it, or start a new run with control.start_from"
+            f"{base.name!r} ({fingerprint}): restore it, or start a new run with control.start_from"
         )
+    return joined(net, connect)
+
+
+def joined(net: ControlNet, connect: Connect) -> ControlNet:
+    """Join the taps that a ControlNet of the middle alone leaves out, where all are wanted."""
+    if connect == "all" and net.settings.connect == "middle":
+        net.relink()
     return net
 
 

@@ -2,8 +2,11 @@
 
     state/step-000200/   controlnet.safetensors  the weights in training, a checkpoint like any other
                          ema.safetensors         their running mean, where the plan has one
-                         optimizer.safetensors   the optimizer's moments, "moment/index of the parameter"
-                         state.json              the step, and the size of every other file
+                         optimizer.safetensors   the optimizer's moments, "moment/name of the parameter"
+                         decoder.safetensors     the base's decoder and its running mean, where a phase has
+                         ema_decoder.safetensors unlocked it
+                         state.json              the step, the phase that goes on from it, and the size of
+                                                 every other file
 
 A state is written beside its place, brought to the disk and then renamed, so a power cut or SIGKILL at
 any moment leaves either the state or a leftover that is never read and is removed at the next start. The
@@ -15,7 +18,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +84,14 @@ def read(place: Path) -> dict[str, Any]:
     return json.loads((place / "state.json").read_text())
 
 
-def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return what an optimizer remembers; hyperparameters come from the plan, not from a state."""
+def moments_of(optimizer: torch.optim.Optimizer, names: Sequence[str]) -> dict[str, Tensor]:
+    """Return what an optimizer remembers; hyperparameters come from the plan, not from a state.
+
+    names: of the parameters, in the optimizer's order.
+    """
     return {
-        f"{moment}/{index}": torch.as_tensor(value)
-        for index, parameter in enumerate(_parameters(optimizer))
+        f"{moment}/{name}": torch.as_tensor(value)
+        for name, parameter in zip(names, _parameters(optimizer), strict=True)
         for moment, value in optimizer.state.get(parameter, {}).items()
     }
 
@@ -102,16 +108,23 @@ def save_optimizer(moments: Mapping[str, Tensor], path: Path) -> None:
     save_file(written, path)
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    """Read the moments back; CheckpointError where they do not belong to this optimizer's parameters."""
+def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, names: Sequence[str]) -> None:
+    """Read the moments back; parameters that a phase has added have none, and start as at a run's beginning.
+
+    names: of the parameters, in the optimizer's order. Raises CheckpointError where the moments do not belong
+    to these parameters.
+    """
     state: dict[int, dict[str, Tensor]] = {}
+    place = {name: index for index, name in enumerate(names)}
     parameters = _parameters(optimizer)
     for key, value in load_file(path).items():
-        moment, _, text = key.partition("/")
-        index, full = int(text), moment in _AS_THE_PARAMETER
-        if full and (index >= len(parameters) or parameters[index].shape != value.shape):
+        moment, _, name = key.partition("/")
+        full = moment in _AS_THE_PARAMETER
+        # States of earlier releases have the parameter's number.
+        index = int(name) if name.isdecimal() else place.get(name, len(parameters))
+        if index >= len(parameters) or (full and parameters[index].shape != value.shape):
             raise CheckpointError(
-                f"{path} has moments of shape {tuple(value.shape)} for parameter {index}, which is not so "
+                f"{path} has moments of shape {tuple(value.shape)} for the parameter {name}, which is not so "
                 "here; resume with the plan that the run was started with"
             )
         # Out of the file, to memory that is aligned.

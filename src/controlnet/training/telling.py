@@ -1,7 +1,7 @@
 """Telling listeners what happens in a run, its last words included, and turning a full disk into one line."""
 
 import logging
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 class Teller:
     """Tells each listener in turn; `tell(kind, step, record, path)`, see `events`."""
 
-    def __init__(self, listeners: Sequence[Listener], steps: int, net: "ControlNet") -> None:
+    def __init__(self, listeners: Sequence[Listener], steps: int, net: "Callable[[], ControlNet]") -> None:
+        """net: asked each time, since every phase has one of its own."""
         self._listeners, self._steps, self._net = listeners, steps, net
         self._step = 0
 
@@ -33,7 +34,7 @@ class Teller:
         """Tell."""
         self._step = step
         for listener in self._listeners:
-            listener(Event(kind, step, self._steps, self._net, record or {}, path))
+            listener(Event(kind, step, self._steps, self._net(), record or {}, path))
 
     @contextmanager
     def last_words(self, folder: RunFolder) -> Generator[None, None, None]:
@@ -51,7 +52,7 @@ class Teller:
         why = " ".join(str(error).split()) or type(error).__name__
         for listener in self._listeners:
             try:
-                listener(Event("stop", self._step, self._steps, self._net, {"why": why}))
+                listener(Event("stop", self._step, self._steps, self._net(), {"why": why}))
             except Exception as other:  # must not hide why the run ended
                 log.warning("a listener could not be told of the end (%s)", other)
 

@@ -20,6 +20,7 @@ from controlnet.training.state import commit
 from controlnet.training.stop import stop_requests
 from controlnet.training.telling import Teller
 from controlnet.training.trackers import TensorBoard
+from controlnet.training.turn import begin_phase, end_phase
 from controlnet.training.weights_and_biases import WeightsAndBiases
 from controlnet.training.workshop import Workshop
 
@@ -44,7 +45,7 @@ def train(
             run = enter(plan, resume, writes=leads)
         shop = Workshop(plan, engine, run.state, weighs)
         instruments = Instruments(shop, run.folder)
-        tell = Teller(_listeners(plan, run.folder, on_event) if leads else [], plan.steps, shop.net)
+        tell = Teller(_listeners(plan, run.folder, on_event) if leads else [], plan.steps, lambda: shop.net)
 
         def cached(done: int, total: int) -> bool:
             tell("cache", run.step, {"done": done, "total": total})
@@ -61,7 +62,7 @@ def train(
                 book.note(run.step, "the plan was changed", run.changes)
             tell("begin", run.step)
             for step in range(run.step + 1, plan.steps + 1):
-                rates = set_rates(shop.optimizer, step, plan.steps, plan.optim)
+                rates = set_rates(shop.optimizer, step, plan.steps, shop.stage.optim)
                 parts = range(plan.optim.accumulation)
                 passes = [shop.run_pass(next(batches), step, part) for part in parts]
                 loss, bands = mean_and_bands(passes, shop.base.objective.timesteps)
@@ -77,6 +78,7 @@ def train(
 
                 if instruments.due(step):
                     shop.gather()
+                over = False
                 if leads:
                     record = {"step": step, "loss": loss, **bands, "lr": rates["copy"], "grad_norm": norm}
                     record |= instruments.measure(step)
@@ -86,14 +88,21 @@ def train(
                         tell("arrival", step, arrival)
                     if preview := instruments.preview(step):
                         tell("preview", step, path=preview)
+                    over = end_phase(shop, book, record)
+                if shop.stage.until is not None and shop.agreed(over):
+                    shop.phase = shop.stage.number + 1
                 stopping = shop.agreed(stop.by is not None) and step < plan.steps
-                if saving := stopping or step % plan.save.every == 0 or step == plan.steps:
+                turn = shop.phase > shop.stage.number
+                if saving := stopping or turn or step % plan.save.every == 0 or step == plan.steps:
                     shop.gather()
                 if leads and saving:
                     tell("save", step, path=_save(shop, book, run.folder, step))
                 if stopping:
                     shop.engine.wait()  # a process that ends early makes its launcher end the others, too
                     raise TrainingStopped(_stopped(stop.by or "a signal", step, plan, run.folder))
+                if turn:
+                    begin_phase(shop, run.folder)
+                    tell("phase", step, shop.stage.told())
 
             result = book.result(run.folder.weights)
             shop.gather()

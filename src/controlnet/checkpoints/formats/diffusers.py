@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -102,4 +102,4 @@ def _origin(config: Mapping[str, Any], note: Mapping[str, Any]) -> Origin:
     own["attention_head_dim"] = own.pop("num_attention_heads", None) or own.get("attention_head_dim", 8)
     if "down_block_types" in own:
         own["up_block_types"] = [name.replace("Down", "Up") for name in reversed(own["down_block_types"])]
-    return Origin(known.name, known.configuration | own, known.fingerprint)
+    return replace(known, configuration=known.configuration | own)

@@ -40,7 +40,8 @@ class Native(CheckpointFormat):
         note = read_note(source)
         try:
             told = note["base"]
-            origin = Origin(str(told["name"]), dict(told["configuration"]), str(told["fingerprint"]))
+            known = str(told["name"]), dict(told["configuration"]), str(told["fingerprint"])
+            origin = Origin(*known, str(told.get("decoder", "")))
             net = skeleton(note["backbone"], note["settings"], origin, source.path)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(

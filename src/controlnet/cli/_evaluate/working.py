@@ -131,7 +131,7 @@ def _own_name(source: str) -> str:
 
 
 def _device(name: str) -> str:
-    from controlnet.cli._sampling import device_of
+    from controlnet.cli._loading import device_of
     from controlnet.evaluation.ranks import Ranks
 
     found = device_of(name)
