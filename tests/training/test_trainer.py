@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from controlnet.backbones import Base
 from controlnet.checkpoints import describe, load_controlnet
 from controlnet.errors import MissingExtra, PlanError, TrainingStopped, UnknownName
-from controlnet.training import Event, TrainingPlan, train, workshop
+from controlnet.training import Event, TrainingPlan, layout, train, workshop
 from tests.training.conftest import MakePlan
 
 
@@ -211,9 +211,9 @@ def test_recomputed_activations_give_the_same_gradient(
     make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = train(make_plan("steps=2", "watch.gain_every=0", out="plain"))
-    calls, checkpoint = [], torch.utils.checkpoint.checkpoint
+    calls, checkpoint = [], layout.checkpoint
     counted = lambda *given, **named: calls.append(1) or checkpoint(*given, **named)  # noqa: E731
-    monkeypatch.setattr(torch.utils.checkpoint, "checkpoint", counted)
+    monkeypatch.setattr(layout, "checkpoint", counted)
     frugal = train(make_plan("steps=2", "watch.gain_every=0", "optim.checkpointing=true", out="frugal"))
     for one, other in zip(lines(plain.folder), lines(frugal.folder), strict=True):
         assert one == pytest.approx(other, rel=1e-4)
