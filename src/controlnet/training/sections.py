@@ -78,8 +78,8 @@ class Data(Section):
     )
     cache: Literal["auto", "memory", "disk", "none"] = Field(
         default="auto",
-        description="Keep latents and caption embeddings; auto: in memory where they take under 4 GB, else "
-        "on the disk where it has room and the run sees its data more than once.",
+        description="Keep latents and caption embeddings; auto: in memory where they take under 4 GB and the "
+        "encoders are small, else on the disk where it has room and the run sees its data more than once.",
     )
     cache_folder: str | None = Field(
         default=None,
