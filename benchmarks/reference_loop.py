@@ -8,8 +8,10 @@ costs the same.
 Legend: B pictures, C h w latents, T tokens.
 """
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 from transformers.models.clip.modeling_clip import CLIPTextModel
+
+from benchmarks.frame import Action, in_turns, median
+from controlnet.backbones import locate
 
 Example = tuple[Path, Path, str]
 
@@ -100,3 +105,26 @@ class ReferenceLoop:
 def _read(path: Path) -> Tensor:
     with Image.open(path) as picture:
         return torch.from_numpy(np.asarray(picture.convert("RGB")).copy()).permute(2, 0, 1).float() / 255
+
+
+def parts(batch: int = 4, repeats: int = 5) -> dict[str, float]:
+    """Return the processor's milliseconds of a step on the embedded base, and of what ours leaves out."""
+    from benchmarks.trainers import HELD_OUT, examples, write_data
+
+    with tempfile.TemporaryDirectory() as place:
+        data = write_data(Path(place) / "data", 128, batch + HELD_OUT)
+        loop = ReferenceLoop(locate("shapes")[0], examples(data), batch)
+        pixels, _, words = next(loop._batches)
+        actions: dict[str, Action] = {
+            "the step": loop.step,
+            "reading": lambda: next(loop._batches),
+            "VAE": lambda: loop._encode(pixels),
+            "text encoder": lambda: loop.text(words),
+            "AdamW": loop.optimizer.step,
+        }
+        taken = in_turns(actions, repeats, clock=process_time)
+    return {name: 1000 * median(each) for name, each in taken.items()}
+
+
+if __name__ == "__main__":
+    print(", ".join(f"{name} {each:.0f} ms" for name, each in parts().items()))

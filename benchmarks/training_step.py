@@ -10,6 +10,7 @@ the middle. The memory counts tensors, whatever the allocator keeps: weights of 
 optimizer's state and, most of it, activations. docs/evidence.md has what came of it.
 
     python -m benchmarks training_step          the embedded base
+    python -m benchmarks.training_step          operations of Stable Diffusion 1.5's architecture
     python -m benchmarks training_step_sd15     Stable Diffusion 1.5's architecture, up to 16 GB
 """
 
@@ -172,8 +173,12 @@ def measure(repeats: int = 7, source: str = "shapes", batch: int = 8) -> Report:
     )
 
 
-def counted_sd15(side: int) -> dict[str, int]:
-    """Count the operations of a pass forwards and backwards of each kind, batch 1, without weights."""
+def counted_sd15(side: int, published: bool = False) -> dict[str, int]:
+    """Count the operations of a pass forwards and backwards of each kind, batch 1, without weights.
+
+    published: as the paper's published code has it, which locks the decoder by leaving it out of the
+    optimizer alone, so that gradients of its weights are computed, and recomputes all activations.
+    """
 
     def count(kind: str) -> int:
         network = UNet2DConditionModel(**UNET)
@@ -182,6 +187,10 @@ def counted_sd15(side: int) -> dict[str, int]:
         net = None
         if kind != "finetune":
             net = ControlNet.from_base(network, connect="middle" if kind == "middle" else "all")
+        if published:
+            network.up_blocks.requires_grad_(True)
+            for module in (network,) if net is None else (network, net.copy):
+                module.enable_gradient_checkpointing()  # pyright: ignore[reportCallIssue]
 
         def step() -> None:
             residuals = None if net is None else net(x, timestep, tokens, condition)
@@ -255,3 +264,10 @@ def figures(taken: Mapping[str, Sequence[Taken]], counted: Mapping[str, int]) ->
             )
         )
     return found
+
+
+if __name__ == "__main__":
+    for side in (256, 512):
+        for published in (False, True):
+            found = {kind: f"{count / 1e9:.0f}" for kind, count in counted_sd15(side, published).items()}
+            print(f"{side}², {'as published' if published else 'here'}: G operations {found}")
