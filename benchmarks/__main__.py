@@ -3,13 +3,14 @@
 python -m benchmarks                        all of them, printed
 python -m benchmarks sampling --repeats 3   one of them
 python -m benchmarks --write                also into benchmarks/results.json and the table of the README
+python -m benchmarks trainers_sd15          one of those that take long and much memory: only where named
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from benchmarks.frame import Report, described, machine
 
 NAMES = (
     *("loading", "checkpoints", "sampling", "against_diffusers", "sd15", "reuse", "sampling_memory"),
-    *("training_step", "training_options", "training_memory", "shapes_conditions", "building"),
+    *("training_step", "training_options", "training_memory", "trainers", "feeding", "shapes_conditions"),
+    "building",
 )
+LONG = ("training_step_sd15", "trainers_sd15")  # 11 to 16 GB and many minutes
 HOME = Path(__file__).parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
@@ -30,16 +33,21 @@ def main(arguments: Sequence[str] | None = None, home: Path = HOME) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}; all if none")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"some of {', '.join(NAMES)}, all if none; or of {', '.join(LONG)}",
+    )
     parser.add_argument("--repeats", type=int, help="how often each thing is done; each has its own default")
     parser.add_argument("--write", action="store_true", help="keep the results, too")
     given = parser.parse_args(arguments)
-    if unknown := sorted(set(given.names) - set(NAMES)):
-        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if unknown := sorted(set(given.names) - {*NAMES, *LONG}):
+        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(NAMES + LONG)}")
     how = {} if given.repeats is None else {"repeats": given.repeats}
     reports: list[Report] = []
     for name in given.names or NAMES:
-        reports.append(import_module(f"benchmarks.{name}").measure(**how))
+        reports.append(_measurement(name)(**how))
         print(f"{reports[-1].table()}\n", flush=True)
     found = {"machine": machine(), "reports": [report.values() for report in reports]}
     print(described(found["machine"]))
@@ -48,12 +56,18 @@ def main(arguments: Sequence[str] | None = None, home: Path = HOME) -> int:
     return 0
 
 
+def _measurement(name: str) -> Callable[..., Report]:
+    """Find a file's `measure`, or its `measure_sd15`."""
+    file, long = name.removesuffix("_sd15"), name in LONG
+    return getattr(import_module(f"benchmarks.{file}"), "measure_sd15" if long else "measure")
+
+
 def write(found: Mapping[str, Any], home: Path) -> None:
     """Put results into results.json, beside those of measurements not made now, and into the README."""
     path = home / "results.json"
     kept = json.loads(path.read_text(encoding="utf-8"))["reports"] if path.is_file() else []
     reports = {report["name"]: report for report in [*kept, *found["reports"]]}
-    ordered = [reports[name] for name in NAMES if name in reports]
+    ordered = [reports[name] for name in NAMES + LONG if name in reports]
     results = {"machine": found["machine"], "reports": ordered}
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     readme = home / "README.md"

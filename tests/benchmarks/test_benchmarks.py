@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from benchmarks import __main__ as runner
-from benchmarks import checkpoints, loading, sampling, shapes_conditions, training_step
+from benchmarks import checkpoints, feeding, loading, sampling, shapes_conditions, trainers, training_step
+from benchmarks import random_base as bases
 from benchmarks.frame import Figure, Report, about, in_turns, machine, ratio
 from controlnet.backbones import load_base
 from controlnet.core.controlnet import ControlNet
@@ -37,15 +38,21 @@ def test_sampling_counts_what_control_adds(folder: Path) -> None:
 def test_a_training_step_of_each_kind_learns_and_is_weighed(folder: Path) -> None:
     found = values(training_step.measure(1, str(folder), batch=2))
     assert 0.5 < found["floating-point operations, ControlNet / base"] < 1.5
-    trial = training_step.Trial(str(folder), batch=2)
-    networks = {"net": trial.net, "tuned": trial.network, "locked": trial.locked.network}
-    before = {name: [p.detach().clone() for p in each.parameters()] for name, each in networks.items()}
-    trial.control()()
-    trial.finetune()()
-    moved = {
-        name: not all(map(torch.equal, before[name], each.parameters())) for name, each in networks.items()
-    }
-    assert moved == {"net": True, "tuned": True, "locked": False}
+    for kind in training_step.KINDS:
+        trial = training_step.Trial(kind, str(folder), batch=2)
+        learns = {"base": kind == "finetune", "net": kind != "finetune"}
+        networks = {"base": trial.base.network, "net": trial.net}
+        parts = {name: list(each.parameters()) for name, each in networks.items() if each is not None}
+        before = {name: [p.detach().clone() for p in part] for name, part in parts.items()}
+        trial.step()()
+        moved = {name: not all(map(torch.equal, before[name], part)) for name, part in parts.items()}
+        assert moved == {name: learns[name] for name in parts}
+
+
+def test_the_middle_alone_saves_a_hundredth_of_the_operations() -> None:
+    counted = training_step.counted_sd15(64)
+    assert 1 < counted["control"] / counted["middle"] < 1.05
+    assert 0.8 < counted["control"] / counted["finetune"] < 1
 
 
 def test_peak_memory_is_that_of_the_tensors() -> None:
@@ -55,6 +62,27 @@ def test_peak_memory_is_that_of_the_tensors() -> None:
         del first, second
 
     assert 8_000_000 <= training_step.peak(step) < 8_100_000
+
+
+def test_the_trainer_is_compared_with_the_reference_loop(tmp_path: Path) -> None:
+    small = {"block_out_channels": (8, 8, 16, 16), "norm_num_groups": 4}
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    base = bases.write_base(
+        tmp_path / "base",
+        {"sample_size": 4, "cross_attention_dim": 16, "attention_head_dim": 2, **small},
+        {**bases.VAE, **small, "layers_per_block": 1},
+        {**bases.TEXT, **text},
+    )
+    taken = trainers.compare(tmp_path, base, 1, 32, 2, 1)
+    assert {kind: len(turns[0]["seconds"]) for kind, turns in taken.items()} == {"trainer": 1, "reference": 1}
+    figures = trainers.figures(taken, 1.3, 0.85)
+    assert all(figure.value > 0 for figure in figures)
+    assert sum(figure.holds is not None for figure in figures) == 3
+
+
+def test_the_share_of_waiting_is_that_of_a_run(folder: Path) -> None:
+    found = values(feeding.measure(1, steps=4, base=str(folder), side=32))
+    assert all(0 <= found[f"waiting, cache: {cache}"] <= 100 for cache in ("memory", "none"))
 
 
 def test_a_cold_process_loads_the_base(folder: Path) -> None:

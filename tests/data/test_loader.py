@@ -155,3 +155,15 @@ def test_settings_that_cannot_be_meant_are_refused(dataset, wrong):
         Loader(dataset, **{"batch_size": 2, **wrong})
     with pytest.raises(DataError, match="no examples"):
         Loader(InMemory([]), 2)
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_waiting_is_counted(dataset, prefetch, monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr("controlnet.data.loader.perf_counter", lambda: next(ticks))
+    loader = Loader(dataset, 3, prefetch=prefetch)
+    stream = loader.batches()
+    assert loader.waited == 0
+    next(stream), next(stream)
+    assert loader.waited == 2
+    stream.close()

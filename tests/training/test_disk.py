@@ -209,6 +209,9 @@ def test_auto_takes_the_disk_where_it_pays(
 ) -> None:
     plan = make_plan("steps=10", in_cache(tmp_path))  # 40 examples are seen
     assert caching.choose(plan, base, 32, 20) == "memory"
+    with monkeypatch.context() as heavy:  # encoders, which had better leave
+        heavy.setattr(caching, "HEAVY", 0)
+        assert caching.choose(plan, base, 32, 20) == "disk" and caching.choose(plan, base, 32, 21) == "memory"
     monkeypatch.setattr("controlnet.training.frozen.AUTO_BYTES", 0)
     assert caching.choose(plan, base, 32, 20) == "disk" and caching.choose(plan, base, 32, 21) == "none"
     monkeypatch.setattr(caching, "ROOM", 1e30)

@@ -1,9 +1,10 @@
 """Batches of examples, read ahead, in an order that any step can be asked for directly."""
 
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
+from time import perf_counter
 from typing import Any, final
 
 import numpy as np
@@ -32,6 +33,8 @@ class Loader:
     groups: a number for each example, such as its bucket; a batch, over all processes, is then of one group.
     shards: a number for each example, that of the file it stands in; few are then read from at a time. See
     `order` for both, and for why the order does not depend on the number of processes.
+
+    waited: seconds that the stream's taker has waited for batches so far.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Loader:
         self.rank = rank
         self.world = world
         self.prefetch = prefetch
+        self.waited = 0.0
         self._order = order_of(len(dataset), seed, shuffle, groups, shards)
 
     def batch(self, step: int, micro: int = 0) -> Batch:
@@ -76,7 +80,8 @@ class Loader:
         """
         places = (divmod(number, self.accumulate) for number in count(start * self.accumulate))
         if not self.prefetch:
-            yield from (self.batch(step, micro) for step, micro in places)
+            for step, micro in places:
+                yield self._waiting(lambda step=step, micro=micro: self.batch(step, micro))
             return
         pool = ThreadPoolExecutor(self.prefetch, thread_name_prefix="loader")
         waiting: deque[Future[Batch]] = deque()
@@ -84,7 +89,7 @@ class Loader:
             for step, micro in places:
                 waiting.append(pool.submit(self.batch, step, micro))
                 if len(waiting) > self.prefetch:
-                    yield waiting.popleft().result()
+                    yield self._waiting(waiting.popleft().result)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -108,6 +113,12 @@ class Loader:
             raise DataError(
                 f"the data are not those that the run began with: {'; '.join(changed)}; restore them"
             )
+
+    def _waiting(self, batch: Callable[[], Batch]) -> Batch:
+        began = perf_counter()
+        found = batch()
+        self.waited += perf_counter() - began
+        return found
 
     def _take(self, epoch: int, first: int) -> tuple[int, Sample]:
         """Read an example in an epoch, or the next good one."""

@@ -44,15 +44,20 @@ class Book:
         """Seconds of work so far, those before a resume included."""
         return time.monotonic() - self._began
 
-    def write(self, record: dict[str, Any], watching: float = 0.0) -> dict[str, Any] | None:
+    def write(
+        self, record: dict[str, Any], watching: float = 0.0, waited: float = 0.0
+    ) -> dict[str, Any] | None:
         """Record a step; return the record of control's arrival where this step has made it certain.
 
-        watching: seconds that its measurements took.
+        watching: seconds that its measurements took. waited: seconds that this process has waited for data
+        since it began.
         """
         had_arrived = self.watch.arrived is not None
         self._metrics.write(record)
         watched = {"watching": round(watching, 3)} if watching else {}
-        self._timing.write({"step": record["step"], "seconds": round(self.seconds, 3), **watched})
+        self._timing.write(
+            {"step": record["step"], "seconds": round(self.seconds, 3), "waited": round(waited, 4), **watched}
+        )
         self._take(record)
         if "gain" in record:
             log.info("step %d of %d: %s", record["step"], self._plan.steps, _told(record))

@@ -28,6 +28,7 @@ from controlnet.training.sections import GENERATORS, Data
 log = logging.getLogger(__name__)
 
 ROOM: Final = 4  # `auto` takes at most this part of what is free on the disk
+HEAVY: Final = 2**28  # bytes of encoders that are worth leaving memory: only a cache on the disk lets them
 PREFETCH: Final = 2
 
 Moved = Callable[[int, int], bool]
@@ -38,18 +39,24 @@ def choose(plan: TrainingPlan, base: Base, size: int, examples: int) -> Literal[
     """Decide `data.cache` for a run over so many examples; it changes no bit of the run, only its time."""
     if plan.data.cache != "auto":
         return plan.data.cache
-    if remembers(plan.data, base, size, examples):
+    light = remembers(plan.data, base, size, examples)
+    if light and _bytes_of_encoders(base) < HEAVY:
         return "memory"
     passes = plan.steps * plan.optim.batch * plan.optim.accumulation / examples
     needed, folder = examples * bytes_each(plan.data, base, size), folder_of(plan.data)
     room = shutil.disk_usage(_existing(folder)).free / ROOM
-    chosen = "disk" if passes >= 2 and needed <= room else "none"
+    chosen = "disk" if passes >= 2 and needed <= room else "memory" if light else "none"
     log.info(
         "data.cache is %s: latents and contexts of %d examples take up to %.1f GB, %s has room for %.1f GB, "
         "and each is seen %.1f times",
         *(chosen, examples, needed / 1e9, folder, room / 1e9, passes),
     )
     return chosen
+
+
+def _bytes_of_encoders(base: Base) -> int:
+    parts = [p for module in (base.vae, *base.text_encoders) for p in module.parameters()]
+    return sum(part.numel() * part.element_size() for part in parts)
 
 
 def folder_of(plan: Data) -> Path:

@@ -128,7 +128,7 @@ def mends(plan: TrainingPlan, device: str, world: int = 1) -> Iterator[tuple[str
     `engine.base`, which rounds the base, and `adamw8bit`, which rounds the moments.
     """
     steps: list[tuple[str, ...]] = []
-    if device != "cpu" and not plan.optim.fused and plan.optim.kind == "adamw":
+    if not plan.optim.fused and plan.optim.kind == "adamw":
         steps.append(("optim.fused=true",))
     if world > 1 and not plan.engine.shard and plan.optim.kind == "adamw" and not plan.engine.channels_last:
         steps.append(("engine.shard=true",))
@@ -143,7 +143,7 @@ def mends(plan: TrainingPlan, device: str, world: int = 1) -> Iterator[tuple[str
     if device != "cpu" and (plan.engine.base or plan.precision) == "fp32":
         steps.append(("engine.base=bf16",))
     if plan.optim.kind == "adamw" and not plan.engine.shard and device == "cuda":
-        steps.append(("optim.kind=adamw8bit", "optim.fused=false"))
+        steps.append(("optim.kind=adamw8bit",))
     yield from steps
     together: dict[str, str] = {}
     for step in steps:

@@ -79,8 +79,8 @@ class Data(Section):
     )
     cache: Literal["auto", "memory", "disk", "none"] = Field(
         default="auto",
-        description="Keep latents and caption embeddings; auto: in memory where they take under 4 GB, else "
-        "on the disk where it has room and the run sees its data more than once.",
+        description="Keep latents and caption embeddings; auto: in memory where they take under 4 GB and the "
+        "encoders are small, else on the disk where it has room and the run sees its data more than once.",
     )
     cache_folder: str | None = Field(
         default=None,
@@ -182,7 +182,9 @@ class Optim(Section):
         default="adamw", description="AdamW, or with moments of eight bits (bitsandbytes; extra `lowbit`)."
     )
     fused: bool = Field(
-        default=False, description="Update all parameters in one kernel: the same result up to rounding."
+        default=True,
+        description="Update all parameters in one kernel (adamw; other kinds do so anyway): faster, "
+        "and the same result up to rounding.",
     )
 
     @model_validator(mode="after")
@@ -191,8 +193,6 @@ class Optim(Section):
             raise ValueError(
                 f"betas are {self.betas}; wanted two numbers from 0 to under 1, such as [0.9, 0.999]"
             )
-        if self.fused and self.kind != "adamw":
-            raise ValueError(f"fused is for kind: adamw; {self.kind} is one kernel already: leave it out")
         return self
 
 

@@ -82,7 +82,7 @@ def train(
                 if leads:
                     record = {"step": step, "loss": loss, **bands, "lr": rates["copy"], "grad_norm": norm}
                     record |= instruments.measure(step)
-                    arrival = book.write(record, instruments.seconds)
+                    arrival = book.write(record, instruments.seconds, shop.loader.waited)
                     tell("step", step, record)
                     if arrival is not None:
                         tell("arrival", step, arrival)
