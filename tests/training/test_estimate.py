@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_refused_with_the_cheapest_mend(
 
 
 def test_mends_suit_the_device_and_are_plans(make_plan: MakePlan) -> None:
-    plan = make_plan("optim.batch=8")
+    plan = make_plan("optim.batch=8", "optim.fused=false")
     told = list(mends(plan, "cuda", world=2))
     assert told[:2] == [("optim.fused=true",), ("engine.shard=true",)]
     assert ("optim.kind=adamw8bit",) in told
