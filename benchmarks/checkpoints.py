@@ -25,8 +25,10 @@ import json, resource, sys, time
 import torch
 kind, folder, weights = sys.argv[1:]
 if kind == "ours":
-    import diffusers.models.unets.unet_2d_condition
+    import controlnet.backbones._hub, diffusers.models.unets.unet_2d_condition
     from controlnet.checkpoints import load_controlnet
+    from controlnet.registry import find, names
+    [find(kind, name) for kind in ("backbones", "formats") for name in names(kind)]
     load = lambda: load_controlnet(folder).state_dict()
 elif kind == "diffusers":
     from diffusers.models.controlnets.controlnet import ControlNetModel

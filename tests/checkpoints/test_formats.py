@@ -213,6 +213,32 @@ def test_differences_fill_unchanged_tensors_from_the_base(sd, tmp_path):
             assert torch.allclose(again.copy.state_dict()[key], tensor, rtol=0, atol=2e-7), key
 
 
+@pytest.mark.parametrize("format", ["difference", "control_lora"])
+def test_what_a_copy_takes_from_its_base_is_memory_of_its_own(format, sd, tmp_path):
+    tiny, net, _ = sd
+    save_controlnet(net, tmp_path / "full", format, base=tiny.network)
+    tensors = load_file(tmp_path / "full")
+    kept = {k: v for k, v in tensors.items() if not k.endswith("input_blocks.1.0.in_layers.0.weight")}
+    assert len(kept) == len(tensors) - 1
+    save_file(kept, tmp_path / "part")
+    again = load_controlnet(tmp_path / "part", base=tiny.network)
+    own = {v.untyped_storage().data_ptr() for v in tiny.network.state_dict().values()}
+    assert not own & {v.untyped_storage().data_ptr() for v in again.state_dict().values()}
+
+
+@pytest.mark.parametrize("format", ["native", "diffusers_file", "ldm"])
+def test_training_does_not_write_into_the_file_that_is_mapped(format, sd, tmp_path):
+    tiny, net, _ = sd
+    save_controlnet(net, tmp_path / "net", format)
+    before = (tmp_path / "net").read_bytes()
+    loaded, other = (load_controlnet(tmp_path / "net", base=tiny.network) for _ in range(2))
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter += 1
+    assert (tmp_path / "net").read_bytes() == before
+    assert same(other.parameters(), load_controlnet(tmp_path / "net", base=tiny.network).parameters())
+
+
 def test_a_difference_added_to_another_base_is_a_transfer(sd, tmp_path):
     tiny, net, _ = sd
     other = UNet().tiny("sd", seed=1).network

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import cache
 from typing import Any, ClassVar, final
 
 import torch
@@ -136,6 +137,13 @@ class UNet(Backbone):
         with torch.device("meta"):
             return UNet2DConditionModel(**configuration)
 
+    def blank(self, configuration: Mapping[str, Any]) -> nn.Module:
+        """Build all but the decoder, which takes longer to build than the rest."""
+        with torch.device("meta"):
+            copy = _encoder()(**{**configuration, "up_block_types": ()})
+        copy.conv_norm_out = copy.conv_out = None
+        return copy
+
     def tiny(self, variant: str | None = None, seed: int = 0) -> Example:
         """Make a network of a few thousand parameters, shaped like SD 1.x, SD 2.x or SDXL."""
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -152,6 +160,18 @@ class UNet(Backbone):
             )
             x, condition = torch.randn(2, 4, 16, 16), torch.rand(2, 3, 128, 128)
         return Example(network, x, torch.tensor([10, 700]), context, condition)
+
+
+@cache
+def _encoder() -> Any:
+    """Return the class of a network without a decoder: diffusers' own wants as many blocks up as down."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    class Encoder(UNet2DConditionModel):
+        def _check_config(self, **checked: Any) -> None:
+            super()._check_config(**{**checked, "up_block_types": checked["down_block_types"]})
+
+    return Encoder
 
 
 def _attended(block: Any, tokens: Tensor) -> dict[str, Tensor]:

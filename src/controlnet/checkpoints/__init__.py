@@ -69,7 +69,7 @@ def load_controlnet(
     seen = look(path)
     kind = format_of(seen)
     if base is None:
-        return kind.read(seen, None).wake().to(dtype=dtype or torch.float32)
+        return kind.read(seen, None).wake("cpu", dtype or torch.float32)
     known = base_weights(base)
     stored = kind.read(seen, known)
     network = fit(stored.net, base, path)
@@ -77,4 +77,4 @@ def load_controlnet(
     if origin.fingerprint not in ("", known.origin.fingerprint):
         logger.info("%s was trained with %s, of other weights than this base", path, origin.name)
     like = next(network.parameters())
-    return stored.wake().to(like.device, dtype or like.dtype)
+    return stored.wake(like.device, dtype or like.dtype)

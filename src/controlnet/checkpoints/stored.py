@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import torch
+
 from controlnet.core.controlnet import ControlNet
 from controlnet.tensorfiles.piece import Piece, pieces
 
@@ -24,8 +26,11 @@ class Stored:
         """Take a ControlNet that is awake."""
         return cls(net, pieces(net.state_dict()), metadata)
 
-    def wake(self) -> ControlNet:
-        """Load all tensors into the net, on the CPU and in their stored precision."""
-        tensors = {name: piece.load() for name, piece in self.pieces.items()}
+    def wake(self, device: torch.device | str, dtype: torch.dtype) -> ControlNet:
+        """Load all tensors into the net, on a device and in a precision.
+
+        What has this precision already stays mapped to its file, which nothing writes through to.
+        """
+        tensors = {name: piece.load().to(device, dtype) for name, piece in self.pieces.items()}
         self.net.load_state_dict(tensors, strict=True, assign=True)
         return self.net.eval()
