@@ -2,6 +2,7 @@
 
 python -m benchmarks                        all of them, printed
 python -m benchmarks sampling --repeats 3   one of them
+python -m benchmarks memory                 files of several GB, which are only made when asked for
 python -m benchmarks --write                also into benchmarks/results.json and the table of the README
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 from benchmarks.frame import Report, described, machine
 
 NAMES = ("loading", "checkpoints", "sampling", "training_step", "shapes_conditions", "building")
+LARGE = ("memory",)  # done when asked for by name
 HOME = Path(__file__).parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
@@ -27,12 +29,17 @@ def main(arguments: Sequence[str] | None = None, home: Path = HOME) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}; all if none")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"some of {', '.join((*NAMES, *LARGE))}; if none, all but {LARGE[0]}",
+    )
     parser.add_argument("--repeats", type=int, help="how often each thing is done; each has its own default")
     parser.add_argument("--write", action="store_true", help="keep the results, too")
     given = parser.parse_args(arguments)
-    if unknown := sorted(set(given.names) - set(NAMES)):
-        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if unknown := sorted(set(given.names) - {*NAMES, *LARGE}):
+        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join((*NAMES, *LARGE))}")
     how = {} if given.repeats is None else {"repeats": given.repeats}
     reports: list[Report] = []
     for name in given.names or NAMES:
@@ -50,7 +57,7 @@ def write(found: Mapping[str, Any], home: Path) -> None:
     path = home / "results.json"
     kept = json.loads(path.read_text(encoding="utf-8"))["reports"] if path.is_file() else []
     reports = {report["name"]: report for report in [*kept, *found["reports"]]}
-    ordered = [reports[name] for name in NAMES if name in reports]
+    ordered = [reports[name] for name in (*NAMES, *LARGE) if name in reports]
     results = {"machine": found["machine"], "reports": ordered}
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     readme = home / "README.md"
