@@ -168,8 +168,10 @@ def _encoder() -> Any:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     class Encoder(UNet2DConditionModel):
-        def _check_config(self, **checked: Any) -> None:
-            super()._check_config(**{**checked, "up_block_types": checked["down_block_types"]})
+        def _check_config(
+            self, down_block_types: Any, up_block_types: Any, *args: Any, **others: Any
+        ) -> None:
+            super()._check_config(down_block_types, down_block_types, *args, **others)
 
     return Encoder
 
