@@ -2,7 +2,7 @@
 
 python -m benchmarks                        all of them, printed
 python -m benchmarks sampling --repeats 3   one of them
-python -m benchmarks memory                 files of several GB, which are only made when asked for
+python -m benchmarks large_files            files of several GB, which are only made when asked for
 python -m benchmarks --write                also into benchmarks/results.json and the table of the README
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.frame import Report, described, machine
 
 NAMES = ("loading", "checkpoints", "sampling", "training_step", "shapes_conditions", "building")
-LARGE = ("memory",)  # done when asked for by name
+LARGE = ("large_files",)  # done when asked for by name
 HOME = Path(__file__).parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from controlnet.core.controlnet import ControlNet
-from controlnet.tensorfiles.piece import Piece, pieces
+from controlnet.tensorfiles.piece import Piece, piece
 
 Factors = Mapping[str, tuple[Piece, Piece]]  # up and down, by the name of the weight in the net
-_BENEATH = ".parametrizations."
 
 
 def kept(
@@ -32,24 +31,27 @@ def kept(
     tensors = {
         name: own[name.removeprefix("copy.")].reshape(shapes[name])
         if name in factors
-        else piece.load().to(device, dtype)
-        for name, piece in found.items()
+        else part.load().to(device, dtype)
+        for name, part in found.items()
     }
     net.load_state_dict(tensors, strict=True, assign=True)
     for name, (up, down) in factors.items():
         layer: Any = net.get_submodule(name.removesuffix(".weight"))
         layer.weight.requires_grad_(False)
-        change = LowRank(*(part.load().to(device) for part in (up, down)))
+        change = LowRank(up.load().to(device), down.load().to(device))
         parametrize.register_parametrization(layer, "weight", change, unsafe=True)  # unsafe: not tried out
     return net.eval()
 
 
 def merged_pieces(net: nn.Module) -> dict[str, Piece]:
     """Return the parameters of a net as they are or, where factors were kept, as they would be merged."""
-    found = {name: piece for name, piece in pieces(net.state_dict()).items() if _BENEATH not in name}
-    for path, layer in net.named_modules():
-        if parametrize.is_parametrized(layer, "weight"):
-            found[f"{path}.weight"] = _sum(layer)
+    found: dict[str, Piece] = {}
+    for name, tensor in net.state_dict().items():
+        path, beneath, rest = name.partition(".parametrizations.weight.")
+        if not beneath:
+            found[name] = piece(tensor)
+        elif rest == "original":
+            found[f"{path}.weight"] = _sum(net.get_submodule(path))
     return found
 
 

@@ -105,7 +105,7 @@ def measure(repeats: int = 1) -> Report:
     peak = {way: median([turn[way]["peak"] for turn in turns]) / 1e9 for way in ways}
     slower = median([turn["kept"]["processor"] / turn["merged"]["processor"] for turn in turns])
     return Report(
-        "memory",
+        "large_files",
         "What memory do large files take?",
         [
             Figure("whole checkpoint", size / 1e9, "GB"),
