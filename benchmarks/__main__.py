@@ -22,7 +22,7 @@ NAMES = (
     *("training_step", "training_options", "training_memory", "trainers", "feeding", "shapes_conditions"),
     "building",
 )
-LONG = ("training_step_sd15", "trainers_sd15")  # 11 to 16 GB and many minutes
+LONG = ("training_step_sd15", "trainers_sd15", "large_files")  # files or memory of 6 to 16 GB, many minutes
 HOME = Path(__file__).parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 

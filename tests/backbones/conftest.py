@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from controlnet.backbones.unet import UNet
+from tests.backbones.original import NAMES, original, write_file, write_folder
 
 BETAS = {
     "beta_start": 0.00085,
@@ -97,3 +98,19 @@ def xl_folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def write_base():
     return write
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory):
+    """Each family's folder, and the tensors of its file."""
+    found = {}
+    for name in NAMES:
+        folder = tmp_path_factory.mktemp("bases") / name
+        found[name] = folder, original(write_folder(folder, name), name)
+    return found
+
+
+@pytest.fixture(scope="session")
+def files(bases, tmp_path_factory):
+    place = tmp_path_factory.mktemp("files")
+    return {name: write_file(place / f"{name}.safetensors", tensors) for name, (_, tensors) in bases.items()}

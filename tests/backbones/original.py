@@ -13,6 +13,7 @@ from controlnet.backbones._single_file.family import family
 from controlnet.backbones._single_file.tokenizer import tokenizer
 from controlnet.backbones._single_file.vae import vae_names
 
+NAMES = ("sd1", "sd2", "sdxl")
 WIDTH = 32
 LEVELS = (32, 32, 64, 64)
 SDXL: dict[str, Any] = {
@@ -147,3 +148,17 @@ def open_clip(encoder: Any, prefix: str, more: int = 0) -> dict[str, Tensor]:
 def write_file(path: Path, tensors: dict[str, Tensor]) -> Path:
     save_file(tensors, path, {"format": "pt"})
     return path
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two networks have equal weights by equal names."""
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def unmapped(base: Any) -> Any:
+    """Copy the weights: in a mapped file they lie at other addresses, by which sums are rounded otherwise."""
+    for part in (base.network, base.vae, *base.text_encoders):
+        for parameter in part.parameters():
+            parameter.data = parameter.data.clone()
+    return base

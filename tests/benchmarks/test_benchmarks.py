@@ -103,11 +103,14 @@ def test_loading_is_compared_turn_by_turn() -> None:
         return {"seconds": seconds, "processor": seconds, "bytes": peak}
 
     turns = [
-        {"safetensors": run(k, 10), "ours": run(1.1 * k, 11), "diffusers": run(2.2 * k, 25)} for k in (1, 5)
+        {"safetensors": run(k, 10), "ours": run(1.1 * k, 11), "diffusers": run(2.2 * k, 25)}
+        | {"safetensors from the disk": run(2 * k, 10), "ours from the disk": run(2.1 * k, 11)}
+        for k in (1, 5)
     ]
     report = Report("checkpoints", "", checkpoints.figures(turns, 10))
     found = values(report)
     assert found["ours / safetensors, time"] == pytest.approx(1.1)
+    assert found["the same from the disk"] == pytest.approx(1.05)
     assert found["ours / diffusers, time"] == pytest.approx(0.5)
     assert found["ours: peak memory / file"] == pytest.approx(1.1)
     assert all(figure.holds is not False for figure in report.figures)

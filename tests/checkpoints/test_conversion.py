@@ -172,6 +172,19 @@ def test_mappings_are_renewed(made, tmp_path, monkeypatch):
         )
 
 
+def test_what_cannot_be_mapped_is_read_once(made, tmp_path, monkeypatch):
+    from safetensors.torch import load_file
+
+    monkeypatch.setattr(shards, "_WINDOW", 100)
+    save_controlnet(made[1], tmp_path / "ldm", "ldm")
+    torch.save(load_file(tmp_path / "ldm"), tmp_path / "net", _use_new_zipfile_serialization=False)
+    read, reads = shards.read_pickle, []
+    monkeypatch.setattr(shards, "read_pickle", lambda path: reads.append(path) or read(path))
+    net = load_controlnet(tmp_path / "net", base=made[0].network)
+    assert len(reads) == 1
+    assert same(residuals(net, made[0]), residuals(*reversed(made)))
+
+
 @pytest.mark.parametrize("damage", [float("nan"), float("inf")])
 def test_health(damage, made, tmp_path):
     _, control = trained("sd")

@@ -103,15 +103,6 @@ def test_numbers_too_large_for_half_precision_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture(scope="module")
-def sd(tmp_path_factory):
-    """A Stable Diffusion of the first kind: base, ControlNet, and its tensors in ldm's layout."""
-    tiny, net = trained("sd")
-    path = tmp_path_factory.mktemp("sd") / "net.safetensors"
-    save_controlnet(net, path, "ldm")
-    return tiny, net, load_file(path)
-
-
 def beside(tensors):
     """Make a whole checkpoint of a control: base, autoencoder and schedule beside it."""
     control = {f"control_model.{name}": tensor for name, tensor in tensors.items()}
@@ -213,6 +204,32 @@ def test_differences_fill_unchanged_tensors_from_the_base(sd, tmp_path):
             assert torch.allclose(again.copy.state_dict()[key], tensor, rtol=0, atol=2e-7), key
 
 
+@pytest.mark.parametrize("format", ["difference", "control_lora"])
+def test_what_a_copy_takes_from_its_base_is_memory_of_its_own(format, sd, tmp_path):
+    tiny, net, _ = sd
+    save_controlnet(net, tmp_path / "full", format, base=tiny.network)
+    tensors = load_file(tmp_path / "full")
+    kept = {k: v for k, v in tensors.items() if not k.endswith("input_blocks.1.0.in_layers.0.weight")}
+    assert len(kept) == len(tensors) - 1
+    save_file(kept, tmp_path / "part")
+    again = load_controlnet(tmp_path / "part", base=tiny.network)
+    own = {v.untyped_storage().data_ptr() for v in tiny.network.state_dict().values()}
+    assert not own & {v.untyped_storage().data_ptr() for v in again.state_dict().values()}
+
+
+@pytest.mark.parametrize("format", ["native", "diffusers_file", "ldm"])
+def test_training_does_not_write_into_the_file_that_is_mapped(format, sd, tmp_path):
+    tiny, net, _ = sd
+    save_controlnet(net, tmp_path / "net", format)
+    before = (tmp_path / "net").read_bytes()
+    loaded, other = (load_controlnet(tmp_path / "net", base=tiny.network) for _ in range(2))
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter += 1
+    assert (tmp_path / "net").read_bytes() == before
+    assert same(other.parameters(), load_controlnet(tmp_path / "net", base=tiny.network).parameters())
+
+
 def test_a_difference_added_to_another_base_is_a_transfer(sd, tmp_path):
     tiny, net, _ = sd
     other = UNet().tiny("sd", seed=1).network
@@ -221,44 +238,3 @@ def test_a_difference_added_to_another_base_is_a_transfer(sd, tmp_path):
     key = "mid_block.resnets.0.conv1.weight"
     wanted = net.copy.state_dict()[key] + other.state_dict()[key] - tiny.network.state_dict()[key]
     assert torch.allclose(moved.copy.state_dict()[key], wanted, atol=1e-6)
-
-
-def test_a_control_lora_is_the_nearest_of_its_rank(sd, tmp_path):
-    tiny, net, _ = sd
-    errors = {}
-    for rank in (1, 4):
-        save_controlnet(net, tmp_path / f"{rank}", "control_lora", base=tiny.network, rank=rank)
-        told = describe(tmp_path / f"{rank}")
-        assert told["rank"] == rank and told["needs_base"]
-        errors[rank] = told["metadata"]["lora_controlnet"]["reconstruction_error"]
-    assert 0 < errors[4] < errors[1] < 1
-    tensors = load_file(tmp_path / "4")
-    assert tensors["lora_controlnet"].numel() == 0
-    assert tensors["middle_block.0.in_layers.2.up"].shape == (16, 4, 1, 1)
-    assert tensors["middle_block.0.in_layers.2.down"].shape == (4, 16, 3, 3)
-    # Against the decomposition itself.
-    key = "mid_block.resnets.0.conv1.weight"
-    difference = (net.copy.state_dict()[key] - tiny.network.state_dict()[key]).flatten(1)
-    left, values, right = torch.linalg.svd(difference, full_matrices=False)
-    wanted = (left[:, :4] * values[:4]) @ right[:4]
-    again = load_controlnet(tmp_path / "4", base=tiny.network)
-    got = (again.copy.state_dict()[key] - tiny.network.state_dict()[key]).flatten(1)
-    assert torch.allclose(got, wanted, atol=1e-5)
-    name = "conv_in.bias"
-    assert torch.equal(again.copy.state_dict()[name], net.copy.state_dict()[name])
-
-
-def test_broken_factors_are_refused(sd, tmp_path):
-    tiny, net, _ = sd
-    save_controlnet(net, tmp_path / "net", "control_lora", base=tiny.network, rank=2)
-    tensors = load_file(tmp_path / "net")
-    key = "middle_block.0.in_layers.2"
-    for change, message in [
-        ({f"{key}.up": torch.ones(16, 3, 1, 1)}, "the factors of"),
-        ({f"{key}.up": None}, "without its other factor"),
-        ({f"{key}.up": torch.ones(15, 2, 1, 1)}, "give the base that this ControlNet belongs to"),
-    ]:
-        changed = {k: v for k, v in (tensors | change).items() if v is not None}
-        save_file(changed, tmp_path / "broken")
-        with pytest.raises(CheckpointError, match=message):
-            load_controlnet(tmp_path / "broken", base=tiny.network)

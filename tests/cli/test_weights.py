@@ -146,6 +146,7 @@ def test_convert_a_listed_file_among_the_users_own(own: Path) -> None:
         (["x.safetensors"], "safetensors already"),
         (["text.pth"], "text.pth"),
         (["none.pth"], "there is no file none.pth"),
+        (["x.onnx"], "x.onnx is a whole network in ONNX's format"),
         (["Net"], "Net.pth"),
         (["depth-small"], "or a folder"),
         (["text.pth", "--out", "y.bin"], "another suffix"),
@@ -154,6 +155,7 @@ def test_convert_a_listed_file_among_the_users_own(own: Path) -> None:
 def test_mistakes_in_converting(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("x.safetensors").touch()
     Path("text.pth").write_text("text")
+    Path("x.onnx").touch()
     assert main(["weights", "convert", *arguments]) == 2
     line = capsys.readouterr().err
     assert said in line and line.count("\n") == 1

@@ -149,6 +149,21 @@ def test_a_network_is_built_again_from_its_description(made):
     assert backbone.describe(built) == backbone.describe(tiny.network) == described
 
 
+def test_a_blank_copy_is_the_clone_without_its_weights(made):
+    backbone, tiny = made
+    blank, clone = backbone.blank(backbone.describe(tiny.network)), backbone.clone(tiny.network)
+    assert all(p.is_meta and p.requires_grad for p in blank.parameters()) and blank.training
+    shapes = [{name: v.shape for name, v in net.state_dict().items()} for net in (blank, clone)]
+    assert shapes[0] == shapes[1]
+    assert backbone.taps(blank) == backbone.taps(tiny.network)
+    lite = [backbone.lite(net).state_dict() for net in (blank, tiny.network)]
+    assert {k: v.shape for k, v in lite[0].items()} == {k: v.shape for k, v in lite[1].items()}
+    blank.load_state_dict(clone.state_dict(), strict=True, assign=True)
+    hint = torch.zeros(())
+    features = [backbone.encode(net, tiny.x, tiny.timestep, tiny.context, hint) for net in (blank, clone)]
+    assert all(map(torch.equal, *features))
+
+
 def test_runs_in_double_precision(made):
     _, tiny = made
     network = tiny.network.double()

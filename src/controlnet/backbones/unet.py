@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cache
 from typing import Any, ClassVar, final
 
 import torch
@@ -176,6 +177,13 @@ class UNet(Backbone):
         with torch.device("meta"):
             return UNet2DConditionModel(**configuration)
 
+    def blank(self, configuration: Mapping[str, Any]) -> nn.Module:
+        """Build all but the decoder, which takes longer to build than the rest."""
+        with torch.device("meta"):
+            copy = _encoder()(**{**configuration, "up_block_types": ()})
+        copy.conv_norm_out = copy.conv_out = None
+        return copy
+
     def tiny(self, variant: str | None = None, seed: int = 0) -> Example:
         """Make a network of a few thousand parameters, shaped like SD 1.x, SD 2.x or SDXL."""
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -227,6 +235,20 @@ def _check_ends(network: Any) -> None:
                 f"got a network with {type(block).__name__}; wanted {', '.join(_LAYERED)} at the ends to "
                 "reuse deep features: leave the reuse out"
             )
+
+
+@cache
+def _encoder() -> Any:
+    """Return the class of a network without a decoder: diffusers' own wants as many blocks up as down."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    class Encoder(UNet2DConditionModel):
+        def _check_config(
+            self, down_block_types: Any, up_block_types: Any, *args: Any, **others: Any
+        ) -> None:
+            super()._check_config(down_block_types, down_block_types, *args, **others)
+
+    return Encoder
 
 
 def _attended(block: Any, tokens: Tensor) -> dict[str, Tensor]:

@@ -56,8 +56,8 @@ def describe_base(source: Source) -> dict[str, Any]:
 def _texts(layout: Layout, family: Family) -> dict[str, dict[str, Piece]]:
     count = len(family.text_encoders)
     names = ["text encoder"] if count == 1 else [f"text encoder {slot + 1}" for slot in range(count)]
-    found = [*layout.texts, *({} for _ in range(count))]
-    return dict(zip(names, found, strict=False))
+    texts = layout.texts
+    return {name: texts[slot] if slot < len(texts) else {} for slot, name in enumerate(names)}
 
 
 def _told(found: Mapping[str, Piece]) -> dict[str, Any] | None:

@@ -58,7 +58,9 @@ def base_weights(base: Locked | nn.Module | str | Path) -> BaseWeights:
     """
     if not isinstance(base, str | Path):
         network, _ = resolve(base)
-        return BaseWeights(Origin.of(base), _encoder(pieces(network.state_dict())))
+        own = _encoder(pieces(network.state_dict()))
+        # What a copy takes over must not be the base's own memory, which training would change.
+        return BaseWeights(Origin.of(base), {key: piece.then(torch.clone) for key, piece in own.items()})
     path, name = _located(base)
     if path.is_dir():
         folder = path / "unet" if (path / "unet" / CONFIG).is_file() else path

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from controlnet.checkpoints.io import Source
+from controlnet.checkpoints.peft import PREFIX
 
 
 @final
@@ -52,8 +53,9 @@ _KINDS: Final = (
     _Kind("an IP-Adapter", begins=("ip_adapter.", "image_proj.")),
     _Kind(
         "a LoRA (peft or kohya); merge it into its network where it was made",
-        begins=("base_model.model.", "lora_unet_", "lora_te"),
+        begins=(PREFIX, "lora_unet_", "lora_te"),
         contains=(".lora_A.", ".lora_B.", ".lora_up.", ".lora_down.", ".lora.up.", ".lora.down."),
+        without=(f"{PREFIX}controlnet_cond_embedding.",),  # a Control-LoRA in peft's layout
     ),
     _Kind(
         "a ControlNet of a transformer (Stable Diffusion 3, FLUX, Qwen …), a family that is not known here",

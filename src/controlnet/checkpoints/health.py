@@ -12,9 +12,9 @@ from controlnet.tensorfiles.piece import Piece
 
 # The zero convolutions of the taps, in all layouts.
 _ZERO: Final = re.compile(
-    r"(?:control_model\.)?"
+    r"(?:control_model\.|base_model\.model\.)?"
     r"(zeros\.\w+|controlnet_down_blocks\.\d+|controlnet_mid_block|zero_convs\.\d+\.0|middle_block_out\.0)"
-    r"\.(?:weight|bias)"
+    r"(?:\.modules_to_save)?\.(?:weight|bias)"
 )
 
 # Of a whole checkpoint, what is not the control.

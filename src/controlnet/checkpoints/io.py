@@ -18,6 +18,7 @@ from controlnet.tensorfiles.piece import Piece, piece
 from controlnet.tensorfiles.shard import NAMES, open_shard
 
 CONFIG: Final = "config.json"
+ADAPTER: Final = "adapter_config.json"  # of peft
 WEIGHTS: Final = "diffusion_pytorch_model.safetensors"
 _STEM: Final = "diffusion_pytorch_model"
 # What a folder's weights may be called, the best first; an index names the parts of a divided one.
@@ -25,6 +26,7 @@ _PLACES: Final = (
     *(f"{_STEM}.safetensors", f"{_STEM}.safetensors.index.json"),
     *(f"{_STEM}.fp16.safetensors", f"{_STEM}.safetensors.index.fp16.json"),
     *(f"{_STEM}.bin", f"{_STEM}.bin.index.json", f"{_STEM}.fp16.bin"),
+    *("adapter_model.safetensors", "adapter_model.bin"),
 )
 
 
@@ -56,7 +58,7 @@ def look(path: str | Path) -> Source:
     Raises CheckpointError for what is missing, cut short, unsafe, or no weight file.
     """
     path = Path(path)
-    config = read_json(path / CONFIG) if path.is_dir() else {}
+    config = _config(path) if path.is_dir() else {}
     files = _weights(path) if path.is_dir() else (path,)
     notes: dict[str, str] = {}
     found: dict[str, Piece] = {}
@@ -147,6 +149,11 @@ def settle(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    adapter = not (folder / CONFIG).is_file() and (folder / ADAPTER).is_file()
+    return read_json(folder / (ADAPTER if adapter else CONFIG))
 
 
 def _weights(folder: Path) -> tuple[Path, ...]:

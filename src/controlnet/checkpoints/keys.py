@@ -27,6 +27,7 @@ from controlnet.backbones._ldm_names import (
     layers_of_ldm,
     renamed,
 )
+from controlnet.checkpoints.kept import merged_pieces
 from controlnet.core.controlnet import ControlNet
 
 __all__ = ["Structure", "renamed", "to_diffusers", "to_ldm"]
@@ -68,7 +69,7 @@ def to_diffusers(net: ControlNet) -> dict[str, str]:
     zeros = {tap.name: f"controlnet_down_blocks.{i}" for i, tap in enumerate(net.taps)}
     zeros[net.taps[-1].name] = "controlnet_mid_block"
     names: dict[str, str] = {}
-    for name in net.state_dict():
+    for name in merged_pieces(net):
         part, _, rest = name.partition(".")
         if part == "copy":
             names[name] = rest

@@ -8,26 +8,24 @@ Source: Hu et al. 2021, arXiv 2106.09685, section 4.1. A ControlNet works on suc
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, prod, sqrt
+from math import isfinite, prod
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 import torch
 from torch import nn
 
 from controlnet.backbones import Base
-from controlnet.checkpoints.io import read_json, read_object
+from controlnet.checkpoints.io import read_object
 from controlnet.checkpoints.lora_keys import PEFT, layers, part_of
+from controlnet.checkpoints.peft import alpha, settings_beside
 from controlnet.errors import CheckpointError, SettingError
 from controlnet.tensorfiles.piece import Piece
 from controlnet.tensorfiles.shard import open_shard
 
 _FILES: Final = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
-_SETTINGS: Final = "adapter_config.json"
-_PLAIN: Final = re.compile(r"\^?[\w.]+")
 _NOTE: Final = "lora_adapter_metadata"  # where newer versions of diffusers keep alpha
 
 logger = logging.getLogger(__name__)
@@ -139,31 +137,8 @@ class _Alphas:
                 raise CheckpointError(f"{self._path}: alpha of {name} is {beside.shape}; wanted one number")
             return float(beside.load())
         if name.startswith(f"{PEFT}."):
-            return self._by(self._adapter(), name.removeprefix(f"{PEFT}."), rank)
+            return alpha(settings_beside(self._path), name.removeprefix(f"{PEFT}."), rank, self._path)
         model, _, layer = name.partition(".")
         prefix = f"{model}."
         own = {key.removeprefix(prefix): v for key, v in self._notes.items() if key.startswith(prefix)}
-        return self._by(own, layer, rank) if own else float(rank)
-
-    def _adapter(self) -> Mapping[str, Any]:
-        place = self._path.with_name(_SETTINGS)
-        if not place.is_file():
-            raise CheckpointError(
-                f"{self._path} is of peft, which keeps its scale beside it; wanted {place}: copy the whole "
-                "folder"
-            )
-        return read_json(place)
-
-    def _by(self, settings: Mapping[str, Any], layer: str, rank: int) -> float:
-        if settings.get("use_dora"):
-            raise CheckpointError(f"{self._path} is DoRA; wanted plain LoRA: merge it where it was made")
-        alpha = settings.get("lora_alpha", rank)
-        for pattern, own in (settings.get("alpha_pattern") or {}).items():
-            # peft allows regular expressions; its own files hold plain ends of names, and ^ for whole ones.
-            if not _PLAIN.fullmatch(pattern):
-                raise CheckpointError(f"{self._path} has the alpha_pattern {pattern!r}; wanted plain names")
-            if f".{layer}".endswith(f".{pattern.removeprefix('^')}"):
-                alpha = own
-        if not isinstance(alpha, int | float):
-            raise CheckpointError(f"{self._path} has lora_alpha {alpha!r}; wanted a number: copy it anew")
-        return alpha * sqrt(rank) if settings.get("use_rslora") else alpha
+        return alpha(own, layer, rank, self._path) if own else float(rank)

@@ -19,7 +19,6 @@ from controlnet.backbones import Base
 from controlnet.backbones._ldm_names import renamed, unet_names
 
 PEFT: Final = "base_model.model"
-_TEXT: Final = ("text_encoder", "text_encoder_2")
 _TEXT_ATTENTION: Final = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _FACTOR: Final = re.compile(
     r"(?P<layer>.+?)(?:\.lora_(?P<letter>[AB])(?:\.default)?|[._]lora[._](?P<word>up|down)"
@@ -47,8 +46,9 @@ def layers(base: Base) -> dict[str, nn.Linear | nn.Conv2d]:
         if path in original:
             names.add(f"lora_unet_{original[path].replace('.', '_')}")
         found |= dict.fromkeys(names, layer)
-    for number, (name, encoder) in enumerate(zip(_TEXT, base.text_encoders, strict=False)):
-        short = ("lora_te1", "lora_te") if number == 0 else (f"lora_te{number + 1}",)
+    for number, encoder in enumerate(base.text_encoders, start=1):
+        name = "text_encoder" if number == 1 else f"text_encoder_{number}"
+        short = ("lora_te1", "lora_te") if number == 1 else (f"lora_te{number}",)
         for path, layer in _weighty(encoder):
             # Some versions of transformers have this level and some have not; the files do.
             inner = path if path.startswith("text_model.") else f"text_model.{path}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from controlnet.checkpoints.base import BaseWeights
+from controlnet.checkpoints.kept import added
 from controlnet.errors import CheckpointError, SettingError
 from controlnet.tensorfiles.piece import Piece, piece
 
@@ -75,7 +76,6 @@ def merged(name: str, up: Piece, down: Piece, base: BaseWeights | None) -> Piece
     def load() -> Tensor:
         if under is None:
             raise CheckpointError(f"{name} is kept as a difference from the base; wanted the base: give it")
-        product = up.load().float().flatten(1) @ down.load().float().flatten(1)
-        return (under.load().float() + product.reshape(shape)).to(dtype)
+        return added(under.load(), up.load(), down.load()).to(dtype)
 
     return Piece(shape, dtype, load)

@@ -32,13 +32,22 @@ def skeleton(backbone: str, settings: Mapping[str, Any], origin: Origin, path: P
         widths = {"hint_widths": tuple(settings["hint_widths"])} if "hint_widths" in settings else {}
         chosen = ControlSettings(**{**settings, **widths})
         with torch.device("meta"):  # nothing is drawn: loading leaves the random numbers as they were
-            return ControlNet(family.build(origin.configuration), family, chosen, origin)
+            return _unfilled(family, chosen, origin)
     except Exception as error:  # a foreign description can be wrong in any way
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{path} describes no network that can be built ({first}); wanted a checkpoint of this release "
             "or an older one: upgrade, or copy it anew"
         ) from error
+
+
+def _unfilled(backbone: Backbone, settings: ControlSettings, origin: Origin) -> ControlNet:
+    """Build a ControlNet whose tensors have shapes and no more."""
+    copy = backbone.blank(origin.configuration)
+    taps = backbone.taps(copy)
+    return ControlNet(
+        copy if settings.copy == "full" else backbone.lite(copy), taps, backbone, settings, origin
+    )
 
 
 def _within_reason(*descriptions: Mapping[str, Any]) -> None:
@@ -67,7 +76,7 @@ def fit(net: ControlNet, base: Locked | nn.Module, path: Path) -> nn.Module:
     if backbone.name == net.backbone.name and described == net.origin.configuration:
         return network
     with torch.device("meta"):
-        like = ControlNet(backbone.build(described), backbone, net.settings, net.origin)
+        like = _unfilled(backbone, net.settings, Origin(net.origin.name, described))
     problems = differences(_shapes(like), _shapes(net))
     if problems:
         made = f"for the base {net.origin.name!r}" if net.origin.name else "for another kind of base"

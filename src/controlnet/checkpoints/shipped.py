@@ -21,7 +21,7 @@ def found(source: str | Path) -> Path:
     from controlnet.backbones._hub import fetch, looks_like_id
 
     if isinstance(source, str) and looks_like_id(source) and not Path(source).exists():
-        return fetch(source, ["config.json", "*.safetensors"], weights="*.safetensors")
+        return fetch(source, ["config.json", "adapter_config.json", "*.safetensors"], weights="*.safetensors")
     return locate(source)
 
 

@@ -111,6 +111,7 @@ def convert(
 ) -> None:
     """Convert a weight file (a pickle of tensors) to safetensors, which cannot hold code."""
     path, place = _given(source)
+    _refuse_onnx(path.name)
     target = out or place
     if path.suffix == ".safetensors":
         raise SettingError(f"{path} is safetensors already; wanted a .pth, .pt or .ckpt file")
@@ -142,7 +143,16 @@ def _given(source: str) -> tuple[Path, Path]:
         raise SettingError(f"there is no file {source}, and {error}") from error
     if len(found) != 1 or found[0].file is None:
         raise SettingError(f"{source} means {len(found)} weight files, or a folder; wanted one .pth file")
+    _refuse_onnx(found[0].name)
     return _as_published(found[0]), (weights_folder() / found[0].name).with_suffix(".safetensors")
+
+
+def _refuse_onnx(name: str) -> None:
+    if name.endswith(".onnx"):
+        raise SettingError(
+            f"{name} is a whole network in ONNX's format, no pickle of tensors, and is used as it is; wanted "
+            "a .pth, .pt or .ckpt file: leave it"
+        )
 
 
 def _as_published(weights: "Weights") -> Path:

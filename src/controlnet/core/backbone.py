@@ -131,6 +131,10 @@ class Backbone(ABC):
     def build(self, configuration: Mapping[str, Any]) -> nn.Module:
         """Build a network on the meta device from what `describe` wrote: its shapes without its weights."""
 
+    def blank(self, configuration: Mapping[str, Any]) -> nn.Module:
+        """Build the copy of such a network in the same way, for weights from a file; `taps` reads it, too."""
+        return self.clone(self.build(configuration))
+
     @abstractmethod
     def tiny(self, variant: str | None = None, seed: int = 0) -> Example:
         """Make a small random network of one of `variants` (the first by default), and inputs for it."""
@@ -143,10 +147,6 @@ class Backbone(ABC):
         raise SettingError(
             f"a {type(network).__name__} has no decoder to unlock; wanted a U-Net: leave it locked"
         )
-
-    def hint_channels(self, network: nn.Module) -> int:
-        """Count the channels of the hint: those of the features that it is added to, here the first tap's."""
-        return self.taps(network)[0].channels
 
 
 def backbone_of(network: nn.Module) -> Backbone:

@@ -14,6 +14,7 @@ Source: paper, sections 3.1 and 3.2; the hint's form and place follow the publis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack, final
 
@@ -21,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from controlnet.core.backbone import Backbone, Context, Locked, resolve, spread
+from controlnet.core.backbone import Backbone, Context, Locked, Tap, resolve, spread
 from controlnet.core.block import lock
 from controlnet.core.hint import hint_encoder
 from controlnet.core.lite import LiteCopy
@@ -39,23 +40,26 @@ class ControlNet(nn.Module):
     """The trainable half: the copy Θc, the hint encoder Θz1 and the zero convolutions Θz2."""
 
     def __init__(
-        self, network: nn.Module, backbone: Backbone, settings: ControlSettings, origin: Origin
+        self,
+        copy: nn.Module,
+        taps: Sequence[Tap],
+        backbone: Backbone,
+        settings: ControlSettings,
+        origin: Origin,
     ) -> None:
         super().__init__()
         self.backbone, self.settings, self.origin = backbone, settings, origin
-        self.taps = backbone.taps(network)
-        self.copy = backbone.clone(network) if settings.copy == "full" else backbone.lite(network)
+        self.taps = tuple(taps)
+        self.copy = copy
         self.hint = hint_encoder(
             settings.hint,
             settings.condition_channels,
-            backbone.hint_channels(network),
+            self.taps[0].channels,
             settings.hint_widths,
             settings.init,
         )
         self.zeros = nn.ModuleDict()
         self._connect(settings.init)
-        like = next(network.parameters())
-        self.to(like.device, like.dtype)
 
     @classmethod
     def from_base(
@@ -69,7 +73,10 @@ class ControlNet(nn.Module):
         """
         network, backbone = resolve(base)
         settings = replace(settings or ControlSettings(), **changes)
-        return cls(lock(network), backbone, settings, Origin.of(base))
+        copied = backbone.clone if settings.copy == "full" else backbone.lite
+        net = cls(copied(lock(network)), backbone.taps(network), backbone, settings, Origin.of(base))
+        like = next(network.parameters())
+        return net.to(like.device, like.dtype)
 
     def forward(
         self,

@@ -50,6 +50,7 @@ class Shard(ABC):
         self.notes: dict[str, str] = {}
         self._get: Callable[[str], Tensor] | None = None
         self._read = 0
+        self._mapped = True
 
     @abstractmethod
     def pieces(self) -> dict[str, Piece]:
@@ -62,7 +63,7 @@ class Shard(ABC):
     def tensor(self, name: str) -> Tensor:
         """Return a tensor on the CPU, in its stored precision."""
         with _reading(self.path):
-            if self._get is None or self._read > _WINDOW:
+            if self._get is None or (self._mapped and self._read > _WINDOW):
                 self._get, self._read = None, 0  # the old mapping goes before the new one comes
                 self._get = self._map()
             found = self._get(name)
@@ -107,6 +108,7 @@ class _Torch(Shard):
     def pieces(self) -> dict[str, Piece]:
         with _reading(self.path):
             tensors = self._load()
+            self._mapped = _can_be_mapped(self.path)
         self._get = tensors.__getitem__
         return {name: self._piece(name, tuple(t.shape), t.dtype) for name, t in tensors.items()}
 
@@ -138,12 +140,17 @@ def is_pickle(path: Path) -> bool:
 def read_pickle(path: Path) -> Any:
     """Return what torch.save wrote, of tensors and plain containers; CheckpointError for anything else."""
     with _reading(path), path.open("rb") as file, warnings.catch_warnings():
-        mapped = file.read(4) == _ZIP and path.suffix != ".safetensors"
-        file.seek(0)
         # By its name torch.load would take it for what its suffix says, and only by name it can map.
+        mapped = _can_be_mapped(path)
         place = str(path) if mapped else file
         warnings.simplefilter("ignore")  # of a damaged file; what matters raises
         return torch.load(place, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def _can_be_mapped(path: Path) -> bool:
+    """Tell whether torch.load can map a file: not what versions before 1.6 wrote, which is read whole."""
+    with path.open("rb") as file:
+        return file.read(4) == _ZIP and path.suffix != ".safetensors"
 
 
 def plain(name: str, value: Any, path: Path) -> Tensor:

@@ -90,11 +90,10 @@ def read_text(found: Mapping[str, Piece], settings: Mapping[str, Any], place: st
             "num_hidden_layers": layers,
             "num_attention_heads": heads,
             "hidden_act": settings["hidden_act"],
-            **{
-                "bos_token_id": 0,
-                "eos_token_id": 2,
-                "pad_token_id": 1,
-            },  # as published; 2 is "the largest id"
+            # As published; an end of 2 means the largest id.
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "pad_token_id": 1,
         }
     )
     encoder = skeleton(lambda: kind(config), place)

@@ -1,13 +1,15 @@
-"""Control-LoRA: the copy's matrices as the base's plus a product of two narrow ones, in ldm's layout.
+"""Control-LoRA: the copy's matrices as the base's plus a product of two narrow ones.
 
 weight = base + up·down, with up (out, r) and down (r, in), for convolutions (out, r, 1, 1) and (r, in, k, k).
-Norms, biases, hint encoder and zero convolutions are whole. The marker is "lora_controlnet", an empty tensor.
-It is read merged. Source: Stability AI's Control-LoRAs, as ComfyUI reads them.
+Norms, biases, hint encoder and zero convolutions are whole. In ldm's layout, which is written, the marker is
+"lora_controlnet", an empty tensor; a folder of peft around diffusers' ControlNetModel is read as well (see
+`peft`). Sources: Stability AI's Control-LoRAs, as ComfyUI reads them; ControlLoRA version 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -16,9 +18,11 @@ import torch
 from controlnet.checkpoints.base import BaseWeights
 from controlnet.checkpoints.format import CheckpointFormat, Writing, wanted_base, wanted_file
 from controlnet.checkpoints.io import Source, write_pieces
+from controlnet.checkpoints.keys import to_diffusers
 from controlnet.checkpoints.ldm import control_of, is_ldm
 from controlnet.checkpoints.lowrank import Extraction, merged
 from controlnet.checkpoints.note import write_note
+from controlnet.checkpoints.peft import PREFIX, control_pieces, is_control
 from controlnet.checkpoints.published import (
     assemble,
     describe_control,
@@ -43,17 +47,23 @@ class ControlLora(CheckpointFormat):
     needs_base: ClassVar[bool] = True
 
     def matches(self, source: Source) -> bool:
-        """Tell by the marker."""
-        return is_ldm(source, (_MARKER,))
+        """Tell by the marker, or by a hint encoder among the names of peft."""
+        return is_ldm(source, (_MARKER,)) or is_control(source)
 
     def read(self, source: Source, base: BaseWeights | None) -> Stored:
         """Merge the factors into the base's matrices; tensors that are not in the file are the base's own."""
         base = wanted_base(base, str(source.path))
-        control = control_of(source)
-        found = dict(base.pieces) | _merged(source, control.pieces, base)
-        stored = assemble(source, found, base, control.label)
+        pieces, label = _opened(source)
+        found = dict(base.pieces) | _merged(source, pieces, base)
+        stored = assemble(source, found, base, label)
         stored.net.origin = base.origin
-        return stored
+        modules = {own: their.removesuffix(".weight") for own, their in to_diffusers(stored.net).items()}
+        factors = {
+            own: (pieces[f"{module}.up"], pieces[f"{module}.down"])
+            for own, module in modules.items()
+            if f"{module}.up" in pieces
+        }
+        return replace(stored, factors=factors)
 
     def write(self, stored: Stored, path: Path, how: Writing) -> Mapping[str, Any]:
         """Extract factors of a rank; a matrix that they would not make smaller stays whole.
@@ -78,12 +88,20 @@ class ControlLora(CheckpointFormat):
 
     def describe(self, source: Source) -> dict[str, Any]:
         """Say what shapes and note tell, and the rank."""
-        pieces = control_of(source).pieces
+        pieces, _ = _opened(source)
         ranks = {
             part.shape[1] for name, part in pieces.items() if name.endswith(".up") and len(part.shape) > 1
         }
         found = _merged(source, pieces, None)
         return {**describe_control(source, found), "rank": max(ranks, default=0)}
+
+
+def _opened(source: Source) -> tuple[Mapping[str, Piece], Callable[[str], str]]:
+    """Return the pieces by diffusers' names, and what gives a name back as it stands in the file."""
+    if is_control(source):
+        return control_pieces(source), lambda name: f"{PREFIX}{name}"
+    control = control_of(source)
+    return control.pieces, control.label
 
 
 def _merged(source: Source, pieces: Mapping[str, Piece], base: BaseWeights | None) -> dict[str, Piece]:
