@@ -20,9 +20,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return AdamW over the trainable parameters of a ControlNet, and over an unlocked decoder.
 
-    It updates all parameters in one kernel unless the plan says otherwise: on a CPU that saves a thirteenth
-    of the loop's time, and tensors in between. MissingExtra where moments of eight bits are wanted and
-    bitsandbytes is not installed.
+    It updates all parameters in one kernel unless the plan says otherwise: faster, and no tensors in
+    between. MissingExtra where moments of eight bits are wanted and bitsandbytes is not installed.
     """
     groups = [
         {"name": name, "params": list(parameters), "lr": peak_rate(name, plan)}
