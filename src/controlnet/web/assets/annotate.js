@@ -3,7 +3,7 @@
 import { annotated } from "./api.js";
 import { annotator } from "./annotator.js";
 import { clear, guarded } from "./banner.js";
-import { button, el, field } from "./dom.js";
+import { button, el, field, fold } from "./dom.js";
 import { asDataURL, download } from "./pictures.js";
 import { well } from "./well.js";
 
@@ -53,11 +53,11 @@ export function annotate(catalog, { use }) {
     { class: "left stack" },
     el("p", { class: "lead", text: "A condition turns a picture into the map that a ControlNet was trained on." }),
     el("div", { class: "card stack" }, field("Condition", maker.choice), maker.about, maker.settings),
-    missing.length ? el("p", { class: "hint", text: `Without their weights on this server: ${missing.join(", ")}.` }) : null,
+    missing.length ? fold("Conditions without their weights here", el("p", { class: "hint", text: `${missing.join(", ")}.` })) : null,
     el("div", { class: "row" }, button("Take the example", () => guarded(example)), save),
     send,
   );
   maker.settings.open = true;
-  const right = el("div", { class: "right" }, el("div", { class: "wells large" }, source.node, el("div", { class: "well map" }, shown, word)));
+  const right = el("div", { class: "right first" }, el("div", { class: "wells" }, source.node, el("div", { class: "well map" }, shown, word)));
   return { node: el("div", { class: "columns" }, left, right) };
 }

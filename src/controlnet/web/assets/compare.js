@@ -61,7 +61,7 @@ export function compare(form) {
       const form_ = form.read();
       const body = { ...form_, count: 1, seed: form_.seed ?? Math.floor(Math.random() * 2 ** 32) };
       const wanted = down.map((row) => across.map((column) => column.set(row.set(body))));
-      const cells = wanted.map((row) => row.map(() => el("td", { class: "cell" })));
+      const cells = wanted.map((row) => row.map(() => el("td", {}, el("div", { class: "cell" }))));
       table(down, across, cells);
       last = { down, across, pictures: [] };
       go.disabled = true;
@@ -81,11 +81,11 @@ export function compare(form) {
     let done = 0;
     for (const [y, row] of wanted.entries()) {
       for (const [x, body] of row.entries()) {
-        const heard = (view) => told({ ...view, progress: (done + view.progress) / total });
+        const heard = (view) => told({ ...view, progress: (done + view.progress) / total }, `picture ${done + 1} of ${total}, `);
         const view = await run(body, { told: heard, signal });
         if (view.state === "cancelled" || signal.aborted) return;
         const source = URL.createObjectURL(await blob(view.pictures[0].url));
-        cells[y][x].append(el("img", { src: source, alt: cells[y][x].dataset.name }));
+        cells[y][x].firstChild.append(el("img", { src: source, alt: cells[y][x].dataset.name }));
         last.pictures.push({ x, y, source });
         done += 1;
       }

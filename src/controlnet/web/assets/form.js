@@ -7,7 +7,7 @@ import { unit } from "./unit.js";
 export function form(catalog, { pose }) {
   const units = [];
   const first = catalog.bases[0];
-  const side = first?.size ?? 128;
+  const side = first?.size ?? (first?.name === "shapes" ? 128 : 512); // a size is known once a base was loaded
 
   const prompt = el("textarea", { rows: 3, placeholder: "What shall be seen" });
   const negative = el("textarea", { rows: 2, placeholder: "What shall not" });

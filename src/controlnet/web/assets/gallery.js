@@ -63,7 +63,7 @@ function facts({ body, seed, time }) {
     ["Without", body.negative_prompt || null],
     ["Controls", controls.join("; ") || "none"],
     ["Base", body.base],
-    ["Made", new Date(time).toLocaleString()],
+    ["Made", new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })],
   ];
   const told = rows.filter(([, value]) => value !== null && value !== undefined);
   return el("dl", {}, ...told.flatMap(([key, value]) => [el("dt", { text: key }), el("dd", { text: value })]));

@@ -10,7 +10,7 @@ import { keep } from "./store.js";
 
 export function generate(form) {
   const line = progress();
-  const go = button("Generate", start, { class: "main", id: "generate", title: "Ctrl+Enter" });
+  const go = button("Generate", start, { class: "main", id: "go", title: "Ctrl+Enter" });
   const stage = el("div", { class: "stage", id: "stage" }, el("p", { class: "hint", text: "Pictures appear here." }));
   const maps = el("div", { class: "maps" });
 
@@ -21,6 +21,8 @@ export function generate(form) {
       const body = form.read();
       go.disabled = true;
       stage.setAttribute("aria-busy", "true");
+      // On a narrow screen the stage is below the form: what happens there shall be seen.
+      if (matchMedia("(max-width: 859px)").matches) right.scrollIntoView({ behavior: "smooth", block: "start" });
       const seen = el("img", { class: "preview", alt: "The picture in work", hidden: true });
       try {
         const followed = { ...line.begin(), preview: (image) => preview(seen, image) };
@@ -49,7 +51,6 @@ export function generate(form) {
     const shown = seen.map((data, index) => el("img", { src: URL.createObjectURL(data), alt: `Map of control ${index + 1}` }));
     maps.replaceChildren(...(shown.length ? [el("p", { class: "label", text: "Maps that steered it" }), ...shown] : []));
     for (const one of made) await keep(one.data, body, one.seed);
-    if (matchMedia("(max-width: 859px)").matches) stage.scrollIntoView({ behavior: "smooth", block: "center" });
   }
 
   function picture(one, body) {

@@ -9,7 +9,7 @@ import { form } from "./form.js";
 import { gallery } from "./gallery.js";
 import { generate } from "./generate.js";
 import { pose } from "./pose.js";
-import { example } from "./presets.js";
+import { example, possible } from "./presets.js";
 import { tabs } from "./tabs.js";
 
 /** Ask for the token until the service lets this page in. */
@@ -61,7 +61,7 @@ async function begin() {
     ["compare", "Compare", compare(settings).node],
     ["gallery", "Gallery", gallery({ reuse: (body) => guarded(async () => (await settings.set(body), open("generate"))) }).node],
   ];
-  await settings.set(await example(catalog));
+  if (possible(catalog) && catalog.bases[0].name === "shapes") await settings.set(await example(catalog));
   open = tabs(views, document.getElementById("tabs"), document.getElementById("views"));
   document.body.dataset.ready = "yes";
 }

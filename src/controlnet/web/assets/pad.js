@@ -14,9 +14,9 @@ export function pad({ width, height, under, start, size, changed }) {
   let current = null;
   let pointer = null;
 
-  const brush = slider("Brush", { value: size, min: 1, max: Math.max(24, Math.round(width / 6)), step: 1 });
-  const pen = button("Draw", () => pick(false), { class: "toggle", "aria-pressed": "true" });
-  const rubber = button("Erase", () => pick(true), { class: "toggle", "aria-pressed": "false" });
+  const brush = slider("Size", { value: size, min: 1, max: Math.max(24, Math.round(width / 6)), step: 1 });
+  const pen = button("Brush", () => pick(false), { class: "toggle", "aria-pressed": "true" });
+  const rubber = button("Eraser", () => pick(true), { class: "toggle", "aria-pressed": "false" });
   const undo = button("Undo", () => back());
   const redo = button("Redo", () => forth());
   const wipe = button("Clear", () => add({ wipe: true }));

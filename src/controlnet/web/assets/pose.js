@@ -51,8 +51,8 @@ export function pose({ size, use }) {
     hide.textContent = body && picked.joint !== null && !body[picked.joint].on ? "Show joint" : "Hide joint";
     joint.value = picked.joint ?? "";
     undo.disabled = past.length === 0;
-    const which = body ? `${picked.joint === null ? "whole" : JOINTS[picked.joint]}, person ${picked.person + 1} of ${people.length}` : "nobody";
-    word.textContent = `Chosen: ${which}.`;
+    const part = picked.joint === null ? "" : `, ${JOINTS[picked.joint]}`;
+    word.textContent = body ? `Person ${picked.person + 1} of ${people.length}${part}` : "Nobody is there";
   }
 
   // Rings mark what can be taken hold of; they are no part of the map.
@@ -210,7 +210,7 @@ export function pose({ size, use }) {
     el("div", { class: "card stack" }, el("div", { class: "pair" }, field("Width", wide), field("Height", tall)), el("div", { class: "row" }, row(files))),
     button("Use it in Generate", () => guarded(async () => use(await map())), { class: "main" }),
   );
-  const node = el("div", { class: "columns" }, side, el("div", { class: "right" }, shown, word));
+  const node = el("div", { class: "columns" }, side, el("div", { class: "right first" }, shown, word));
   show();
   return { node, people: () => told() };
 }

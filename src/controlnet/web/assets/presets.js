@@ -10,19 +10,23 @@ const EXAMPLE = "Example";
 /** The example: a scene of the embedded world, whose edges are kept while words change its colours. */
 export async function example(catalog) {
   const body = {
+    base: "shapes",
     prompt: "a blue cylinder and a green cone on a sand floor under a clear sky",
     steps: 20,
     guidance_scale: 3,
     seed: 7,
     controls: [],
   };
-  if (!catalog.controlnets.some((net) => net.name === "canny")) return { ...body, seed: null };
   const picture = await load("/assets/example.png");
   const made = canvas(picture.width, picture.height);
   made.getContext("2d").drawImage(picture, 0, 0);
   const control = { controlnet: "canny", annotate: "canny", mode: "unbalanced", image: made.toDataURL("image/png") };
   return { ...body, width: picture.width, height: picture.height, controls: [control] };
 }
+
+/** Whether the service has what the example asks for. */
+export const possible = (catalog) =>
+  catalog.bases.some((base) => base.name === "shapes") && catalog.controlnets.some((net) => net.name === "canny");
 
 /** The line of presets over a form that knows its catalog. */
 export function presets(form) {
@@ -33,7 +37,8 @@ export function presets(form) {
   async function list(chosen) {
     kept = await all("presets").catch(() => []);
     const names = kept.map((one) => [one.name, one.name]);
-    fill(choice, [["", "choose …"], [EXAMPLE, "Example of the embedded world"], ...names], chosen ?? "");
+    const first = possible(form.catalog) ? [[EXAMPLE, "Example of the embedded world"]] : [];
+    fill(choice, [["", "choose …"], ...first, ...names], chosen ?? "");
   }
 
   choice.addEventListener("change", () =>

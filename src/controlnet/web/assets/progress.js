@@ -2,6 +2,12 @@
 
 import { button, el } from "./dom.js";
 
+function stands({ state, position, step, steps }) {
+  if (state === "waiting" && position) return `waiting, ${position} before it`;
+  if (state === "running") return steps ? `step ${step} of ${steps}` : "preparing";
+  return state;
+}
+
 /** Make the line of one job at a time; `begin()` gives what `run` of api.js wants. */
 export function progress() {
   const bar = el("progress", { max: 1, value: 0 });
@@ -10,12 +16,10 @@ export function progress() {
   const node = el("div", { class: "progress", hidden: true }, bar, word, stop);
   let control = null;
 
-  function told(view) {
+  function told(view, before = "") {
     node.hidden = false;
     bar.value = view.progress;
-    if (view.state === "waiting") word.textContent = view.position ? `waiting, ${view.position} before it` : "waiting";
-    else if (view.state === "running") word.textContent = view.steps ? `step ${view.step} of ${view.steps}` : "preparing";
-    else word.textContent = view.state;
+    word.textContent = before + stands(view);
   }
 
   function begin() {

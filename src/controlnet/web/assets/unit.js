@@ -108,7 +108,7 @@ export function unit(catalog, { size, removed, pose }) {
     "div",
     { class: "row tools" },
     button("Draw", () => guarded(() => draw(false)), { "data-act": "draw" }),
-    button("Draw on", () => guarded(() => draw(true))),
+    button("Draw on it", () => guarded(() => draw(true))),
     button("Pose", () => pose(api)),
     button("Empty", () => show(null)),
   );
