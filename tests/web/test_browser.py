@@ -123,6 +123,37 @@ def test_a_pose_is_dragged_and_drawn_as_the_condition_draws_it(page: Page):
     assert pixels(page, drawn, blank) > 2
 
 
+def test_settings_are_kept_under_a_name(page: Page):
+    page.run("document.querySelector('details.fold').open = true")
+    put(page, "Prompt", "a white torus")
+    page.click(named("Save these settings"))
+    page.until("document.querySelector('.banner')?.innerText.includes('no name')")
+    put(page, "Save as", "mine")
+    page.click(named("Save these settings"))
+    page.until("document.getElementById('presets').value === 'mine'")
+    for name, prompt in (("Example", "a blue cylinder"), ("mine", "a white torus")):
+        put(page, "Use", name)
+        page.until(f"document.querySelector('textarea').value.startsWith({prompt!r})")
+    page.click(named("Delete the chosen one"))
+    page.until("![...document.getElementById('presets').options].some(one => one.value === 'mine')")
+
+
+def test_a_picture_is_pasted_and_its_map_is_seen(page: Page):
+    page.click("document.getElementById('tab-annotate')")
+    page.run(
+        "(async () => {const made = document.createElement('canvas'); made.width = made.height = 96;"
+        "const context = made.getContext('2d'); context.fillStyle = '#fff'; context.fillRect(20, 20, 50, 50);"
+        "const blob = await new Promise(done => made.toBlob(done));"
+        "const clipboardData = new DataTransfer(); clipboardData.items.add(new File([blob], 'a.png', {type: blob.type}));"
+        "dispatchEvent(new ClipboardEvent('paste', {clipboardData, cancelable: true}))})()"
+    )
+    map_ = "document.querySelector('#annotate .map img')"
+    first = page.until(f"!{map_}.hidden && {map_}.src")
+    assert page.run(f"[{map_}.naturalWidth, {map_}.naturalHeight]") == [96, 96]
+    put(page, "Condition", "blur")
+    page.until(f"{map_}.src !== {json.dumps(first)}")
+
+
 def test_poses_come_from_json_and_go_to_it(page: Page):
     told = page.run(
         "(async () => {const {fromJSON, toJSON, standing} = await import('/assets/people.js');"

@@ -60,6 +60,7 @@ export function presets(form) {
   );
   const drop = button("Delete the chosen one", () =>
     guarded(async () => {
+      if (!kept.some((one) => one.name === choice.value)) throw new Error("none of your presets is chosen above");
       await remove("presets", choice.value);
       await list();
     }),
