@@ -29,13 +29,13 @@ def program() -> str | None:
 class Page:
     """One page of a Chromium of its own, whose profile lies in a folder.
 
-    `requested` holds the addresses that it asked for, `trouble` what its scripts and its policy complained of.
+    `requested` holds the addresses that it asked for, `trouble` what its scripts and its policy complain of.
     """
 
     def __init__(self, executable: str, profile: Path) -> None:
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        # The browser reads at 3 and writes at 4; a shell puts the pipes there, whatever numbers they have here.
+        # The browser reads at 3 and writes at 4; a shell puts the pipes there, whatever numbers they have.
         line = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
         command = ["/bin/bash", "-c", line, executable, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
@@ -134,15 +134,12 @@ class Page:
             *(("mouseMoved", place) for place in way[1:]),
             ("mouseReleased", way[-1]),
         ]:
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1
-            )
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
     def look(self, width: int, height: int, dark: bool = False, touch: bool = False) -> None:
         """Set the window's size and the system's preference."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch
-        )
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 

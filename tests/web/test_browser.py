@@ -1,9 +1,15 @@
 """The page as a person uses it, in a browser: it draws, generates, poses, compares, and keeps what was made."""
 
 import json
+import threading
 
 import pytest
 
+from controlnet.api.app import build
+from controlnet.api.policy import Policy
+from controlnet.api.server import Server, listen
+from controlnet.service import Catalog, Engine
+from controlnet.web import router
 from tests.web.chromium import Page, program
 
 pytestmark = [
@@ -213,3 +219,30 @@ def test_it_is_readable_on_a_telephone_and_drawn_on_by_finger(page: Page):
     for kind, points in [("touchStart", places[:1]), ("touchMove", places[1:]), ("touchEnd", [])]:
         page.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y} for x, y in points])
     page.until(f"{canvas}.toDataURL() !== {json.dumps(before)}", 10)
+
+
+def test_a_service_with_a_token_asks_for_it(tmp_path):
+    engine = Engine(Catalog.of())
+    token = "a token that is long enough"
+    opened = listen("127.0.0.1", 0)
+    app = build(engine, Policy(token=token), owns_engine=False, further=[router()])
+    server = Server(app, engine, drain=0)
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+    serving.start()
+    executable = program()
+    assert executable is not None
+    page = Page(executable, tmp_path)
+    try:
+        page.open(f"http://127.0.0.1:{opened.getsockname()[1]}/")
+        page.until("!!document.querySelector('.gate')")
+        put(page, "Token of this service", "a wrong one")
+        page.click(named("Enter"))
+        page.until("document.querySelector('.banner')?.innerText.includes('the token is wrong')")
+        put(page, "Token of this service", token)
+        page.click(named("Enter"))
+        page.until("document.body?.dataset.ready")
+    finally:
+        page.close()
+        server.should_exit = True
+        serving.join(60)
+        opened.close()

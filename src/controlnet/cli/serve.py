@@ -15,11 +15,11 @@ Examples:
   CONTROLNET_TOKEN=… controlnet serve --host 0.0.0.0 --allow-host pictures.example.org
 
 Requests name bases and ControlNets by the names of what is given here, never
-by a place. The page is at the address that is printed. Without --host only this machine reaches the service; with any
-other address a token is required. Clients of the web UI find its dialect
-under /sdapi/v1 and /controlnet, everything else is at /openapi.json
-(docs/serving.md). SIGTERM and Ctrl-C finish the jobs in hand first; a second
-one ends them.
+by a place. The page is at the address that is printed. Without --host only
+this machine reaches the service; with any other address a token is required.
+Clients of the web UI find its dialect under /sdapi/v1 and /controlnet,
+everything else is at /openapi.json (docs/serving.md). SIGTERM and Ctrl-C
+finish the jobs in hand first; a second one ends them.
 """
 
 
