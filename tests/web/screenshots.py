@@ -1,4 +1,7 @@
-"""Make the pictures of the page in docs/: `python -m tests.web.screenshots http://127.0.0.1:7860/ docs/pictures`."""
+"""Make the pictures of the page in docs/, of a service that runs.
+
+python -m tests.web.screenshots http://127.0.0.1:7860/ docs/pictures
+"""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""The page as a person uses it, in a browser: it draws, generates, poses, compares, and keeps what was made."""
+"""The page as a person uses it, in a browser: it draws, generates, poses, compares, keeps what was made."""
 
 import json
 import threading
@@ -63,7 +63,8 @@ def pixels(page: Page, one: str, other: str) -> float:
         "(async () => {const [a, b] = await Promise.all("
         f"{json.dumps([one, other])}.map(async source => {{"
         "const image = new Image(); image.src = source; await image.decode();"
-        "const made = document.createElement('canvas'); [made.width, made.height] = [image.width, image.height];"
+        "const made = document.createElement('canvas');"
+        "[made.width, made.height] = [image.width, image.height];"
         "const context = made.getContext('2d'); context.drawImage(image, 0, 0);"
         "return context.getImageData(0, 0, made.width, made.height).data}));"
         "return a.reduce((sum, value, at) => sum + Math.abs(value - b[at]), 0) / a.length})()"
@@ -150,7 +151,8 @@ def test_a_picture_is_pasted_and_its_map_is_seen(page: Page):
         "(async () => {const made = document.createElement('canvas'); made.width = made.height = 96;"
         "const context = made.getContext('2d'); context.fillStyle = '#fff'; context.fillRect(20, 20, 50, 50);"
         "const blob = await new Promise(done => made.toBlob(done));"
-        "const clipboardData = new DataTransfer(); clipboardData.items.add(new File([blob], 'a.png', {type: blob.type}));"
+        "const clipboardData = new DataTransfer();"
+        "clipboardData.items.add(new File([blob], 'a.png', {type: blob.type}));"
         "dispatchEvent(new ClipboardEvent('paste', {clipboardData, cancelable: true}))})()"
     )
     map_ = "document.querySelector('#annotate .map img')"
