@@ -43,7 +43,7 @@ types: setup  ## pyright
 contracts: setup  ## the direction of the imports
 	$(BIN)/lint-imports
 
-serve: setup  ## the HTTP service at http://127.0.0.1:7860
+serve: setup  ## the page and the HTTP service at http://127.0.0.1:7860
 	$(BIN)/controlnet serve
 
 bench: setup  ## the measurements in benchmarks/, kept in its results.json and README.md

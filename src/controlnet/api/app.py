@@ -1,10 +1,10 @@
 """The application: all routes over one engine, behind the guard."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from controlnet import __version__
 from controlnet.api import catalog, errors, health, jobs, session
@@ -14,8 +14,16 @@ from controlnet.api.webui import routers
 from controlnet.service import Engine
 
 
-def build(engine: Engine, policy: Policy | None = None, owns_engine: bool = True) -> FastAPI:
-    """Make the application; it starts and stops the engine unless that is somebody else's."""
+def build(
+    engine: Engine,
+    policy: Policy | None = None,
+    owns_engine: bool = True,
+    further: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """Make the application, with further routes such as a page's.
+
+    It starts and stops the engine unless that is somebody else's.
+    """
     policy = policy or Policy(body=engine.limits.body)
 
     @asynccontextmanager
@@ -42,6 +50,7 @@ def build(engine: Engine, policy: Policy | None = None, owns_engine: bool = True
         health.router(engine),
         session.router(policy),
         *routers(engine),
+        *further,
     ):
         app.include_router(routes)
     app.add_middleware(Guard, policy=policy)

@@ -23,7 +23,7 @@ _ODD: Final = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
 def headers_of(policy: Policy) -> dict[str, str]:
     """Return the headers of every answer."""
     content = (
-        f"default-src 'none'; script-src {policy.scripts}; style-src 'self' 'unsafe-inline'; "
+        f"default-src 'none'; script-src {policy.scripts}; style-src 'self'; "
         "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     )

@@ -25,7 +25,7 @@ class Policy:
     token: str | None = None
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
-    public: frozenset[str] = frozenset({"/live", "/ready", "/v1/session"})
+    public: frozenset[str] = frozenset({"/", "/live", "/ready", "/v1/session"})
     body: int = 32 * 2**20
     seconds: float = 60.0
     scripts: str = field(default="'self'")

@@ -1,4 +1,4 @@
-"""`controlnet serve`: the HTTP service over one engine and one queue."""
+"""`controlnet serve`: the web page and the HTTP service over one engine and one queue."""
 
 from typing import Annotated
 
@@ -15,11 +15,11 @@ Examples:
   CONTROLNET_TOKEN=… controlnet serve --host 0.0.0.0 --allow-host pictures.example.org
 
 Requests name bases and ControlNets by the names of what is given here, never
-by a place. Without --host only this machine reaches the service; with any
-other address a token is required. Clients of the web UI find its dialect
-under /sdapi/v1 and /controlnet, everything else is at /openapi.json
-(docs/serving.md). SIGTERM and Ctrl-C finish the jobs in hand first; a second
-one ends them.
+by a place. The page is at the address that is printed. Without --host only
+this machine reaches the service; with any other address a token is required.
+Clients of the web UI find its dialect under /sdapi/v1 and /controlnet,
+everything else is at /openapi.json (docs/serving.md). SIGTERM and Ctrl-C
+finish the jobs in hand first; a second one ends them.
 """
 
 
@@ -73,11 +73,12 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Option(help="Of pages elsewhere that may call; may be repeated.")
         ] = None,
     ) -> None:
-        """Serve pictures over HTTP: a jobs API, and the dialect of the web UI."""
+        """Serve pictures over HTTP: a web page, a jobs API, and the dialect of the web UI."""
         try:
             from controlnet.api.app import build
             from controlnet.api.policy import Policy, is_loopback
             from controlnet.api.server import Server, listen
+            from controlnet.web import router as page
         except ImportError as error:
             raise MissingExtra(
                 f"`controlnet serve` needs {error.name}; install the extra: pip install 'controlnet[serve]'"
@@ -116,4 +117,4 @@ def register(app: typer.Typer) -> None:
         opened = listen(host, port)
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"http://{shown}:{opened.getsockname()[1]} (Ctrl-C ends it)")
-        Server(build(engine, policy), engine, drain).run(sockets=[opened])
+        Server(build(engine, policy, further=[page()]), engine, drain).run(sockets=[opened])
