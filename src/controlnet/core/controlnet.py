@@ -73,8 +73,15 @@ class ControlNet(nn.Module):
         """
         network, backbone = resolve(base)
         settings = replace(settings or ControlSettings(), **changes)
+        return cls.of(lock(network), backbone, settings, Origin.of(base))
+
+    @classmethod
+    def of(
+        cls, network: nn.Module, backbone: Backbone, settings: ControlSettings, origin: Origin
+    ) -> ControlNet:
+        """Do the same with a network that stays as it is, locked or not."""
         copied = backbone.clone if settings.copy == "full" else backbone.lite
-        net = cls(copied(lock(network)), backbone.taps(network), backbone, settings, Origin.of(base))
+        net = cls(copied(network), backbone.taps(network), backbone, settings, origin)
         like = next(network.parameters())
         return net.to(like.device, like.dtype)
 

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from controlnet.backbones import Base
-from controlnet.core.block import lock
 from controlnet.core.controlled import denoise
 from controlnet.core.controlnet import ControlNet
 from controlnet.core.origin import Origin
@@ -62,13 +61,7 @@ class Rehearsal:
         stage: Any = _Stage(self._base, ghost(self._base.network, dtype))
         overflows = dtype == torch.float16 and getattr(self._base.vae.config, "force_upcast", False)
         vae: Any = ghost(self._base.vae, torch.float32 if overflows else dtype)
-        backbone, locked, settings = stage.backbone, lock(stage.network), self._settings
-        copy = (backbone.clone if settings.copy == "full" else backbone.lite)(locked)
-        net = (
-            ControlNet(copy, backbone.taps(locked), backbone, settings, Origin("", {}))
-            .to("meta", torch.float32)
-            .train()
-        )
+        net = ControlNet.of(stage.network, stage.backbone, self._settings, Origin("", {})).float().train()
         half = None if plan.precision == "fp32" else DTYPES[plan.precision]
         recompute_activations(net, stage.network, plan.optim.checkpointing, lambda: AsOn(device, half))
         weights = [p for part in (net, stage.network) for p in part.parameters()]
