@@ -39,7 +39,7 @@ def whole(path: str | Path) -> Iterator[Path]:
         part.chmod(mode)  # some writers make files of their own that nobody else may read
         part.replace(path)
     except OSError as error:
-        if error.filename is None:  # a write that fails does not say where
+        if error.errno and error.filename is None:  # a write that fails does not say where
             error.filename = str(path)
         raise
     finally:

@@ -35,6 +35,7 @@ def test_sampling_counts_what_control_adds(folder: Path) -> None:
     assert all(value > 0 for value in found.values())
 
 
+@pytest.mark.slow
 def test_a_training_step_of_each_kind_learns_and_is_weighed(folder: Path) -> None:
     found = values(training_step.measure(1, str(folder), batch=2))
     assert 0.5 < found["floating-point operations, ControlNet / base"] < 1.5
@@ -64,6 +65,7 @@ def test_peak_memory_is_that_of_the_tensors() -> None:
     assert 8_000_000 <= training_step.peak(step) < 8_100_000
 
 
+@pytest.mark.slow
 def test_the_trainer_is_compared_with_the_reference_loop(tmp_path: Path) -> None:
     small = {"block_out_channels": (8, 8, 16, 16), "norm_num_groups": 4}
     text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -85,12 +87,14 @@ def test_the_share_of_waiting_is_that_of_a_run(folder: Path) -> None:
     assert all(0 <= found[f"waiting, cache: {cache}"] <= 100 for cache in ("memory", "none"))
 
 
+@pytest.mark.slow
 def test_a_cold_process_loads_the_base(folder: Path) -> None:
     found = loading.once(str(folder))
     assert 0 < found["warm"] < found["cold"]
     assert loading.help_page() > 0
 
 
+@pytest.mark.slow
 def test_a_controlnet_s_file_is_loaded_in_a_process_of_its_own(tmp_path: Path) -> None:
     config = {"block_out_channels": [32, 32], "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"]}
     size = checkpoints.write(tmp_path, config)

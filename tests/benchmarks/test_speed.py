@@ -44,6 +44,7 @@ def test_random_weights_are_compared_packed_too(base: Base) -> None:
     assert all(value > 0 for name, value in found.items() if "difference" not in name)
 
 
+@pytest.mark.slow
 def test_every_way_of_sampling_is_scored(base: Base) -> None:
     found = values(reuse.measure(2, base, Pair(base, 64).net))
     for name in list(reuse.WAYS)[1:]:

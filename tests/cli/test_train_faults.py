@@ -101,6 +101,7 @@ def test_a_full_disk_is_one_line_and_the_run_begins_when_there_is_room(
     assert not list((tmp_path / "run").rglob("*.part*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["record", "state", "folder"])
 def test_a_disk_that_fills_up_later_costs_no_state(
     run: Run, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -211,6 +212,7 @@ def changed_base(base: Path, place: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_cache_of_another_base_is_never_read(run: Run, tmp_path: Path, base: Path) -> None:
     other = changed_base(base, tmp_path / "other")
     cache = ("--set", "data.cache=disk", "--set", f"data.cache_folder={tmp_path / 'cache'}")

@@ -234,6 +234,7 @@ def test_suites_name_metrics_that_there_are() -> None:
         load_suite("controlnetpp_cany")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", suites())
 def test_suites_run_on_small_stand_ins(
     name: str, place: Path, net: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

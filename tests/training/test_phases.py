@@ -230,6 +230,7 @@ BLOWS: dict[str, Blow] = {
 }
 
 
+@pytest.mark.slow
 def test_killed_around_every_turn_and_resumed_is_as_never_killed(
     run: tuple[Path, list[Event]], values: Mapping[str, Any], tmp_path: Path
 ) -> None:

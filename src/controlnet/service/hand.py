@@ -127,7 +127,7 @@ class Hand:
             elif not self._alive():
                 self._mourn(group, self._how())
                 return
-            elif self._overdue(group):
+            if self._overdue(group):  # also while steps keep coming
                 self._mourn(group, "it did not react and was killed")
                 return
         for job in group:
