@@ -4,8 +4,8 @@ Beside it stand a plain read of the file by safetensors, which is the least that
 own loader on the same folder. Each is done in a process of its own, in turns; imports are over before it
 begins, and every number is read once, since a mapped file costs nothing until it is used. Ratios are of
 processor time, which other work on the machine hits less than the clock's. Memory is the process's peak
-beyond what it held before, by the size of the file. The system has the file in its cache, but for the turns
-that are said to be from the disk.
+beyond what it held before, by the size of the file. The system has the file in its cache, but for the
+turns that are said to be from the disk.
 """
 
 import json
@@ -75,9 +75,8 @@ def write(folder: Path, config: Mapping[str, Any]) -> int:
 
 def once(kind: str, folder: Path) -> dict[str, float]:
     """Load in a new process: seconds, seconds of processor time, and bytes at the peak."""
-    if kind in DISK:
-        forget(folder / WEIGHTS)
-        kind = DISK[kind]
+    (forget if kind in DISK else remember)(folder / WEIGHTS)
+    kind = DISK.get(kind, kind)
     done = subprocess.run(
         [sys.executable, "-c", ONCE, kind, str(folder), str(folder / WEIGHTS)],
         cwd=ROOT,
@@ -86,6 +85,13 @@ def once(kind: str, folder: Path) -> dict[str, float]:
         text=True,
     )
     return json.loads(done.stdout)
+
+
+def remember(path: Path) -> None:
+    """Have the system hold a file in its cache: what nobody has read for a while it may have dropped."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(2**24):
+            pass
 
 
 def forget(path: Path) -> None:
