@@ -13,7 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from controlnet.data.build.make import Made
 
 CANNY = "canny(low=50..150, high=150..250)"
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea")

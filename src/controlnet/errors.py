@@ -16,6 +16,8 @@ Every message says what was got, what was wanted, and the mend. The command line
 exits with status 2 for what the user can mend; the HTTP service maps the same tree to status codes.
 """
 
+from typing import Final
+
 
 class ControlNetError(Exception):
     """Any error that this package raises on purpose."""
@@ -59,3 +61,7 @@ class TrainingStopped(ControlNetError):
 
 class ServiceError(ControlNetError):
     """A request that the service cannot answer."""
+
+
+MENDABLE: Final = (SettingError, DataError, ShapeError, CheckpointError, MissingExtra, MissingWeights)
+"""What whoever asked can mend: the command line's exit status 2, a service's refusal of the request."""

@@ -9,18 +9,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from controlnet.errors import (
-    CheckpointError,
-    ControlNetError,
-    DataError,
-    MissingExtra,
-    MissingWeights,
-    SettingError,
-    ShapeError,
-)
+from controlnet.errors import MENDABLE, ControlNetError
 from controlnet.service import Busy, Closing, JobFailed, TooLarge
 
-_MENDABLE = (SettingError, DataError, ShapeError, CheckpointError, MissingExtra, MissingWeights)
 _OF_JOBS: Final = {"Deadline": 504, "OutOfMemory": 503, "Closing": 503}
 
 
@@ -65,7 +56,7 @@ def status_of(error: ControlNetError) -> int:
         return 413
     if isinstance(error, JobFailed):
         return 422 if error.mistaken else _OF_JOBS.get(error.kind, 500)
-    return 422 if isinstance(error, _MENDABLE) else 500
+    return 422 if isinstance(error, MENDABLE) else 500
 
 
 def answer(

@@ -17,18 +17,12 @@ from types import FrameType
 import typer
 
 from controlnet.errors import (
-    CheckpointError,
+    MENDABLE,
     ControlNetError,
-    DataError,
-    MissingExtra,
-    MissingWeights,
-    SettingError,
-    ShapeError,
 )
 from controlnet.files import UNWRITABLE
 
 FAILED, MISTAKEN, INTERRUPTED, TERMINATED = 1, 2, 130, 143
-_MENDABLE = (SettingError, DataError, CheckpointError, ShapeError, MissingExtra, MissingWeights)
 
 
 def guarded(work: Callable[[], int | None], debug: Callable[[], bool]) -> int:
@@ -56,7 +50,7 @@ def _told(error: Exception) -> tuple[str, int]:
     """Return the line for an error and its exit status."""
     if isinstance(error, typer.TyperException):
         return _usage(error), MISTAKEN
-    if isinstance(error, _MENDABLE):
+    if isinstance(error, MENDABLE):
         return str(error), MISTAKEN
     if isinstance(error, ControlNetError):
         return str(error), FAILED
