@@ -14,7 +14,7 @@ import pytest
 from controlnet.api.app import build
 from controlnet.api.server import Server
 from controlnet.cli.app import main
-from controlnet.service import Busy, Catalog, Closing, Engine, Generate
+from controlnet.service import Busy, Catalog, Closing, Engine, Generate, Limits
 
 
 def test_another_address_wants_a_token(capsys, monkeypatch):
@@ -31,7 +31,7 @@ def test_a_base_that_is_not_there_is_told_in_one_line(capsys):
 
 
 def test_a_signal_finishes_the_jobs_in_hand_and_a_second_one_does_not_wait():
-    engine = Engine(Catalog.of())
+    engine = Engine(Catalog.of(), limits=Limits(per_client=1))
     server = Server(build(engine, owns_engine=False), engine, drain=60)
     engine.submit(Generate("shapes", "a cube"))
     (job,) = engine.take(0)
