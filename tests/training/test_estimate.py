@@ -71,6 +71,22 @@ def test_a_rehearsed_step_keeps_what_a_step_keeps(
     assert 0 < seen.activations <= seen.step <= seen.activations + seen.net
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_decoder_that_is_trained_along_counts(base: Base, make_plan: MakePlan, precision: str) -> None:
+    rehearse = Rehearsal(base, ControlSettings(hint="unshuffle"))
+    phases = "phases=[{until: {step: 2}}, {unlock: decoder, lr: 2.0e-6}]"
+    locked = rehearse(make_plan(f"precision={precision}"), "cpu", BATCH, SIZE)
+    unlocked = rehearse(make_plan(f"precision={precision}", phases), "cpu", BATCH, SIZE)
+    decoder = 4 * sum(p.numel() for p in base.backbone.decoder(base.network).values())
+    assert locked.trained == locked.net and unlocked.trained == locked.net + decoder
+    assert unlocked.step > locked.step and unlocked.drawing >= locked.drawing
+    parts = [
+        Estimator(base, ControlSettings(), "cpu")(make_plan(keys)).parts for keys in ("phases=[]", phases)
+    ]
+    for name in ("gradients", "optimizer"):
+        assert parts[1][name] > parts[0][name]
+
+
 def test_the_base_stays_as_it_was(base: Base, make_plan: MakePlan) -> None:
     before = base.fingerprint()
     weigh(make_plan("optim.checkpointing=true"), base, CPU)

@@ -87,7 +87,10 @@ def _catalog(engine: Engine) -> CatalogView:
             for base in engine.catalog.bases
         ],
         controlnets=[ControlView(name=net.name, hash=net.hash) for net in engine.catalog.controls],
-        conditions=[_condition(name) for name in names("conditions")],
+        conditions=[
+            ConditionView(**_condition(name), available=all(map(_is_here, find("conditions", name).weights)))
+            for name in names("conditions")
+        ],
         samplers=[SamplerView(name=name, label=kind.label) for name, kind in SAMPLERS.items()],
         modes={str(mode): label for mode, label in MODES.items()},
         limits=asdict(engine.limits),
@@ -95,17 +98,16 @@ def _catalog(engine: Engine) -> CatalogView:
 
 
 @cache
-def _condition(name: str) -> ConditionView:
+def _condition(name: str) -> dict[str, Any]:
     kind = find("conditions", name)
-    return ConditionView(
-        name=name,
-        title=kind.title,
-        family=kind.family,
-        licence=kind.licence,
-        aliases=dict(kind.aliases),
-        available=all(map(_is_here, kind.weights)),
-        settings=kind.model_json_schema().get("properties", {}),
-    )
+    return {
+        "name": name,
+        "title": kind.title,
+        "family": kind.family,
+        "licence": kind.licence,
+        "aliases": dict(kind.aliases),
+        "settings": kind.model_json_schema().get("properties", {}),
+    }
 
 
 def _is_here(weights: Any) -> bool:

@@ -102,7 +102,7 @@ class Guard:
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or len(declared) > 12 or int(declared) > most:
             return large
-        pieces: list[bytes] = []
+        pieces, size = list[bytes](), 0
         try:
             async with asyncio.timeout(self._policy.seconds):
                 while True:
@@ -110,7 +110,8 @@ class Guard:
                     if message["type"] == "http.disconnect":
                         return 400, "the client left"
                     pieces.append(message.get("body", b""))
-                    if sum(map(len, pieces)) > most:
+                    size += len(pieces[-1])
+                    if size > most:
                         return large
                     if not message.get("more_body", False):
                         break

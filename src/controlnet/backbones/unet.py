@@ -157,7 +157,7 @@ class UNet(Backbone):
         skips = [_first(network, x)]
         skips.append(_layer(network.down_blocks[0], 0, skips[0], emb, tokens))
         if residuals is not None:
-            skips = [skip + residual for skip, residual in zip(skips, residuals, strict=False)]
+            skips = [skip + residual for skip, residual in zip(skips, residuals.tensors[:2], strict=True)]
         h = deep
         for place in (-2, -1):
             h = _layer(network.up_blocks[-1], place, torch.cat([h, skips.pop()], dim=1), emb, tokens)

@@ -35,7 +35,7 @@ class Curve:
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        """The points, the stretch in work among them where it is the first."""
+        """The points, of whole stretches."""
         return list(self._points)
 
     def smooth(self) -> list[tuple[float, float]]:

@@ -18,7 +18,7 @@ from controlnet.training.rehearsal import Rehearsal
 
 GB: Final = 1e9
 # What stays beside all tensors: interpreter and libraries (on a CPU, measured: docs/training.md), or what
-# CUDA keeps for itself (NOT MEASURED by this project).
+# CUDA keeps for itself, which is a guess: no GPU was at hand.
 PROGRAM: Final = {"cpu": 0.6 * GB}
 CONTEXT: Final = 0.6 * GB
 _EIGHT_BITS: Final = 2 * (1 + 4 / 256)  # bytes a parameter: two moments, and a scale for each 256 of either
@@ -67,9 +67,9 @@ class Estimator:
         size, world = plan.data.size or self._base.sample_size, self._world
         seen = self._rehearsal(plan, self._device, max(1, plan.optim.batch // world), size)
         shares = world if plan.engine.shard else 1
-        moments = seen.net * (_EIGHT_BITS / 4 if plan.optim.kind == "adamw8bit" else 2) / shares
-        mean = 0 if plan.ema.decay is None else seen.net / shares
-        gradients = seen.net / shares
+        gradients = seen.trained / shares
+        moments = gradients * (_EIGHT_BITS / 4 if plan.optim.kind == "adamw8bit" else 2)
+        mean = 0 if plan.ema.decay is None else gradients
         remembered = self._remembered(plan, size)
         # Under FSDP2 a block is there whole while it works, and the next one comes meanwhile.
         whole = 2 * seen.block if shares > 1 else 0
@@ -79,7 +79,7 @@ class Estimator:
         # Gradients grow while activations go, unless they are there before: of an earlier part, for DDP.
         there = plan.optim.accumulation > 1 or world > 1
         passing = gradients + seen.activations if there else seen.step
-        updating = gradients + self._updating(plan, seen.net / shares, seen.largest)
+        updating = gradients + self._updating(plan, gradients, seen.largest)
         draws = plan.watch.preview_every or (plan.watch.adherence and plan.watch.adherence_every)
         drawing = seen.drawing + mean + (seen.net if shares > 1 else 0) if draws else 0
         most = {"a step is computed": passing + whole, "weights are updated": updating}
@@ -105,11 +105,11 @@ class Estimator:
             return 0
         return examples * (bytes_each(plan.data, self._base, size) + 2 * 3 * size**2)
 
-    def _updating(self, plan: TrainingPlan, net: float, largest: float) -> float:
+    def _updating(self, plan: TrainingPlan, trained: float, largest: float) -> float:
         """Return what AdamW takes while it works: nothing, two tensors, or all of one kind at once."""
         if plan.optim.fused or plan.optim.kind != "adamw":
             return 0
-        return 2 * largest if self._device == "cpu" else net
+        return 2 * largest if self._device == "cpu" else trained
 
     @property
     def _program(self) -> float:

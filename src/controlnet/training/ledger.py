@@ -95,8 +95,8 @@ class AsOn(TorchFunctionMode):
         if func in (F.group_norm, F.layer_norm):
             x, groups = args[0], args[0].shape[:-1].numel()  # of a layer norm: one for each token
             groups = x.shape[0] * args[1] if func is F.group_norm else groups
-            given = dict(zip(("weight", "bias"), args[2:4], strict=False)) | named
-            return _Norm.apply(x, groups, given.get("weight"), given.get("bias"))
+            weight, bias = (*args[2:4], None, None)[:2]
+            return _Norm.apply(x, groups, named.get("weight", weight), named.get("bias", bias))
         return func(*args, **named)
 
 

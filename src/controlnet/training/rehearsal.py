@@ -27,7 +27,7 @@ from controlnet.training.step import Inputs, control_loss
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """Bytes. Of weights: base, the ControlNet, what surrounds the base. largest: of one trainable tensor.
+    """Bytes. Of weights: base, the ControlNet, what surrounds the base; what is trained; its largest tensor.
 
     activations   the most at one time in a pass forwards and backwards, gradients left out
     step          the same with the gradients that grow meanwhile, from none to all
@@ -38,6 +38,7 @@ class Rehearsed:
     base: int
     net: int
     surroundings: int
+    trained: int
     largest: int
     block: int
     activations: int
@@ -57,11 +58,16 @@ class Rehearsal:
 
     def __call__(self, plan: TrainingPlan, device: str, batch: int, size: int) -> Rehearsed:
         """Rehearse for a device ("cuda", "cpu" …), with so many pictures of a size in a pass."""
+        unlocks = any(part.unlock == "decoder" for part in plan.stages)
         dtype = DTYPES[plan.engine.base or plan.precision]
+        if unlocks and plan.precision == "fp32":
+            dtype = torch.float32  # rather too much: of a base in half precision only what is trained is
         stage: Any = _Stage(self._base, ghost(self._base.network, dtype))
         overflows = dtype == torch.float16 and getattr(self._base.vae.config, "force_upcast", False)
         vae: Any = ghost(self._base.vae, torch.float32 if overflows else dtype)
         net = ControlNet.of(stage.network, stage.backbone, self._settings, Origin("", {})).float().train()
+        if unlocks:
+            stage.unlock()
         half = None if plan.precision == "fp32" else DTYPES[plan.precision]
         recompute_activations(net, stage.network, plan.optim.checkpointing, lambda: AsOn(device, half))
         weights = [p for part in (net, stage.network) for p in part.parameters()]
@@ -74,12 +80,14 @@ class Rehearsal:
                 inputs, noise, timestep = self._inputs(batch, size, dtype)
                 loss = control_loss(stage, net, inputs, noise, timestep).mean()
             loss.backward()
-        net.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None
         blocks = [bytes_of(block.parameters()) for block in net.copy.children()]
         return Rehearsed(
             base=bytes_of(stage.network.parameters()),
             net=bytes_of(net.parameters()),
             surroundings=bytes_of(vae.parameters()) + self._texts * dtype.itemsize,
+            trained=bytes_of(parameters),
             largest=max(bytes_of([p]) for p in parameters),
             block=max(blocks),
             activations=ledger.most_besides,
@@ -102,7 +110,8 @@ class Rehearsal:
             inputs, noise, timestep = self._inputs(2, size, dtype)  # with and without the prompt
             hint = net.embed(inputs.condition[:1])
             residuals = net.residuals(noise, timestep, inputs.context, hint)
-            denoise(stage, noise.to(dtype), timestep, inputs.context, residuals.to(dtype=dtype))
+            with AsOn(device, stage.half):
+                denoise(stage, noise.to(dtype), timestep, inputs.context, residuals.to(dtype=dtype))
         return ledger.most
 
     @torch.no_grad()
@@ -125,6 +134,15 @@ class _Stage:
     def __init__(self, base: Base, network: nn.Module) -> None:
         self.network, self.backbone, self.objective = network, base.backbone, base.objective
         self.dtype = next(network.parameters()).dtype
+        self.half: torch.dtype | None = None
+        """The precision that an unlocked decoder computes in, where that is not its own."""
+
+    def unlock(self) -> None:
+        """Let the decoder be trained, in single precision, as `decoder.Decoder` does."""
+        for parameter in self.backbone.decoder(self.network).values():
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
+        self.half = None if self.dtype == torch.float32 else self.dtype
 
 
 def ghost(module: nn.Module, dtype: torch.dtype) -> nn.Module:

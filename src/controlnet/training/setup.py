@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from controlnet.backbones import Base
 from controlnet.checkpoints import load_controlnet
-from controlnet.core.controlnet import ControlNet, Origin
+from controlnet.core.controlnet import ControlNet
+from controlnet.core.origin import Origin
 from controlnet.data import Batch, Loader, Subset
 from controlnet.errors import PlanError
 from controlnet.training.engine import Engine

@@ -23,8 +23,9 @@ def end_phase(shop: Workshop, book: Book, record: Mapping[str, Any]) -> bool:
     stage, plan = shop.stage, shop.plan
     if stage.until is None:
         return False
-    metric = plan.watch.adherence
-    upwards = metric is None or get("metrics", metric).higher_is_better
+    upwards = True
+    if "adherence" in record and plan.watch.adherence is not None:
+        upwards = get("metrics", plan.watch.adherence).higher_is_better
     why = stage.until.reached(record["step"], record, book.watch.arrived, upwards)
     if why is None:
         return False

@@ -97,7 +97,9 @@ def annotator(name: str, resolution: float, values: Sequence[float], fields: Seq
         if not 64 <= resolution <= 2048 or resolution != int(resolution):
             raise SettingError(f"{fields[0]} is {resolution:g}; wanted 64 to 2048, or -1")
         settings["resolution"] = int(resolution)
-    for (key, field), value, told in zip(thresholds(name), values, fields[1:], strict=False):
+    declared = thresholds(name)  # at most as many as there are values
+    many = len(declared)
+    for (key, field), value, told in zip(declared, values[:many], fields[1 : 1 + many], strict=True):
         if value == -1:
             continue
         least, most = bounds(field)

@@ -58,7 +58,7 @@ def sheet(columns: Sequence[Column], rows: Sequence[Row], side: int) -> Image.Im
                 else picture.resize((side, side), Image.Resampling.LANCZOS)
             )
             canvas.paste(shown, (left, top + line + 4))
-        for left, words in zip(lefts, notes, strict=False):
+        for left, words in zip(lefts[: len(notes)], notes, strict=True):
             for number, words_of_line in enumerate(words):
                 draw.text(
                     (left, top + line + 4 + side + 3 + number * small_line),
