@@ -86,7 +86,9 @@ class Pair:
         """Return latents, from the prompt on."""
         controls = [
             cn.Control(self.net, picture, start=start, end=end)
-            for picture, (start, end) in zip(self.pictures, task.intervals, strict=False)
+            for picture, (start, end) in zip(
+                self.pictures[: len(task.intervals)], task.intervals, strict=True
+            )
         ]
         return sample_latents(
             self.base,
@@ -104,7 +106,10 @@ class Pair:
         """Return the same latents from diffusers' pipeline."""
         count = len(task.intervals)
         if count not in self._pipelines:
-            self._pipelines[count] = pipeline(self.base, [self._twin] * count)
+            from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+
+            twins = [self._twin] * count
+            self._pipelines[count] = pipeline(StableDiffusionControlNetPipeline, self.base, twins, SAMPLER)
         starts, ends = (list(ends) for ends in zip(*task.intervals, strict=True))
         pictures = list(self.pictures[:count])
         return self._pipelines[count](
@@ -148,18 +153,15 @@ def twin(net: ControlNet, base: Base) -> Any:
     return made.eval().requires_grad_(False)
 
 
-def pipeline(base: Base, twins: Sequence[Any]) -> Any:
-    """Build diffusers' pipeline over a base's own parts."""
-    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
-
-    kind: Any = StableDiffusionControlNetPipeline  # whose types want what it calls optional
+def pipeline(kind: type[Any], base: Base, twins: Sequence[Any], sampler: str) -> Any:
+    """Build one of diffusers' pipelines in memory, over a base's own parts."""
     made = kind(
         vae=base.vae,
         text_encoder=base.text_encoders[0],
         tokenizer=base.tokenizers[0],
         unet=base.network,
         controlnet=twins[0] if len(twins) == 1 else list(twins),
-        scheduler=build_scheduler(SAMPLER, base.scheduler_config),
+        scheduler=build_scheduler(sampler, base.scheduler_config),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -31,7 +31,7 @@ def test_shards_give_the_samples_of_the_folder(tmp_path: Path) -> None:
     )
     assert len(one) == len(other) == 10 and one.condition == other.condition == "canny"
     assert one.size_of(3) == other.size_of(3) == (64, 72)
-    for left, right in zip(Loader(one, 4).batches(), Loader(other, 4).batches(), strict=False):
+    for left, right in zip(Loader(one, 4).batches(), Loader(other, 4).batches(), strict=True):
         assert left.captions == right.captions
         assert torch.equal(left.pixels, right.pixels) and torch.equal(left.condition, right.condition)
         if left.indices[0] == 0:

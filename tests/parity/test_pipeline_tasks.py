@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.pair import pipeline
 from controlnet.backbones import Base
 from controlnet.core.controlnet import ControlNet
 from controlnet.sampling import Control, sample_latents
@@ -17,7 +18,6 @@ from .twins import (
     STEPS,
     assert_equal_latents,
     generators,
-    pipeline,
 )
 
 SHARED: dict[str, Any] = {

@@ -1,16 +1,13 @@
 """What the comparisons with diffusers' pipelines share: inputs, twins of our networks, calls, closeness."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from controlnet.backbones import Base
 from controlnet.checkpoints import save_controlnet
 from controlnet.core.controlnet import ControlNet
-from controlnet.sampling.schedulers import build_scheduler
 
 PROMPTS = ["a red cube on a sand floor", "a blue cone"]
 SEEDS = [7, 8]
@@ -35,23 +32,6 @@ def twin(net: ControlNet, folder: Path) -> Any:
 
     save_controlnet(net, folder, format="diffusers")
     return ControlNetModel.from_pretrained(folder)
-
-
-def pipeline(kind: type[Any], base: Base, twins: Sequence[Any], sampler: str) -> Any:
-    """Build one of diffusers' pipelines in memory, on a base of ours."""
-    made = kind(
-        vae=base.vae,
-        text_encoder=base.text_encoders[0],
-        tokenizer=base.tokenizers[0],
-        unet=base.network,
-        controlnet=twins[0] if len(twins) == 1 else list(twins),
-        scheduler=build_scheduler(sampler, base.scheduler_config),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    made.set_progress_bar_config(disable=True)
-    return made
 
 
 def generators() -> list[torch.Generator]:

@@ -75,7 +75,6 @@ class Cases:
             self._read = lambda index: _read(examples, index)
             self._caption = lambda index: examples[index].caption
             self._origin = _digest(folder)
-            self.names: list[str] | None = None
         self._kept = lru_cache(maxsize=64)(self._read)
 
     def __len__(self) -> int:
