@@ -25,6 +25,10 @@ PLANS: Mapping[str, tuple[str, ...]] = {
     "shapes, 128², batch 8": ("base=shapes", "optim.batch=8"),
     "SD 1.5 at half width, 256², batch 1": ("data.size=256",),
     "the same, activations recomputed": ("data.size=256", "optim.checkpointing=true"),
+    "the same, the decoder trained along": (
+        "data.size=256",
+        "phases=[{until: {step: 1}}, {unlock: decoder, lr: 2.0e-6}]",
+    ),
     "SD 1.5 at half width, 256², batch 4": ("data.size=256", "optim.batch=4"),
     "the same, activations recomputed, batch 4": (
         *("data.size=256", "optim.batch=4"),

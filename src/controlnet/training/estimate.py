@@ -71,11 +71,13 @@ class Estimator:
         moments = gradients * (_EIGHT_BITS / 4 if plan.optim.kind == "adamw8bit" else 2)
         mean = 0 if plan.ema.decay is None else gradients
         remembered = self._remembered(plan, size)
+        # A decoder that is trained along is kept as it was, too, by the processor.
+        loaded = seen.trained - seen.net if self._device == "cpu" else 0
         # Under FSDP2 a block is there whole while it works, and the next one comes meanwhile.
         whole = 2 * seen.block if shares > 1 else 0
         surroundings = 0 if plan.data.cache == "disk" else seen.surroundings
         weights = seen.base + seen.net / shares + surroundings
-        stays = self._program + weights + moments + mean + remembered
+        stays = self._program + weights + moments + mean + remembered + loaded
         # Gradients grow while activations go, unless they are there before: of an earlier part, for DDP.
         there = plan.optim.accumulation > 1 or world > 1
         passing = gradients + seen.activations if there else seen.step
@@ -91,6 +93,7 @@ class Estimator:
             "gradients": gradients,
             "optimizer": moments,
             "running mean": mean,
+            "decoder as it was": loaded,
             "activations": seen.activations,
             "previews": drawing,
             "cache": remembered,
