@@ -19,6 +19,7 @@ from benchmarks.frame import Report, described, machine
 
 NAMES = (
     *("loading", "checkpoints", "sampling", "against_diffusers", "sd15", "reuse", "sampling_memory"),
+    "compiling",
     *("training_step", "training_options", "training_memory", "trainers", "feeding", "shapes_conditions"),
     "building",
 )
