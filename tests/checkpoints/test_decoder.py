@@ -1,21 +1,20 @@
 """A decoder that was trained along: kept beside its ControlNet, found there, and refused elsewhere."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from controlnet.backbones import Base, load_base
-from controlnet.checkpoints import add_decoder, convert, describe, load_controlnet, save_controlnet
-from controlnet.checkpoints.decoder import add_decoders, decoder_of, save_decoder
+from controlnet.checkpoints import add_decoder, describe, load_controlnet
+from controlnet.checkpoints.decoder import add_decoders, decoder_of, save_decoder, with_decoders
 from controlnet.cli.app import main
 from controlnet.core.controlnet import ControlNet
 from controlnet.errors import CheckpointError, SettingError
 from controlnet.sampling import Control, generate
+from tests.checkpoints.decoders import changed, pair
 from tests.helpers import tiny_base
 
 
@@ -27,24 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def base(folder: Path) -> Base:
     return load_base(folder)
-
-
-def changed(base: Base, seed: int = 0) -> dict[str, Tensor]:
-    chance = torch.Generator().manual_seed(seed)
-    return {
-        name: value.detach() + 0.1 * torch.randn(value.shape, generator=chance)
-        for name, value in base.backbone.decoder(base.network).items()
-    }
-
-
-def pair(base: Base, place: Path, seed: int = 0) -> tuple[Path, dict[str, Tensor]]:
-    """Write a ControlNet and the decoder that it was trained with."""
-    net, decoder = ControlNet.from_base(base), changed(base, seed)
-    place.mkdir()
-    made = save_decoder(place / "decoder.safetensors", decoder, net.origin, {"step": 3})
-    net.origin = replace(net.origin, decoder=made)
-    save_controlnet(net, place / "controlnet.safetensors")
-    return place / "controlnet.safetensors", decoder
 
 
 def test_it_is_found_beside_its_controlnet_and_given_to_the_base(base: Base, tmp_path: Path) -> None:
@@ -84,13 +65,54 @@ def test_without_it_one_is_told(base: Base, tmp_path: Path, caplog: pytest.LogCa
     assert "is not beside it" in caplog.text
 
 
-def test_a_conversion_still_knows_of_it(base: Base, tmp_path: Path) -> None:
-    net = ControlNet.from_base(base)
-    net.origin = replace(net.origin, decoder="0123456789ab")
-    save_controlnet(net, tmp_path / "net.safetensors")
-    for form, place in (("diffusers", "folder"), ("ldm", "ldm.safetensors")):
-        convert(tmp_path / "net.safetensors", tmp_path / place, form)
-        assert load_controlnet(tmp_path / place, base).origin.decoder == "0123456789ab"
+@pytest.mark.parametrize(
+    ("form", "place", "beside"),
+    [
+        ("diffusers", "folder", "folder/decoder.safetensors"),
+        ("ldm", "web.safetensors", "web.decoder.safetensors"),
+    ],
+)
+def test_a_conversion_takes_it_along(
+    base: Base, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, place: str, beside: str
+) -> None:
+    net, decoder = pair(base, tmp_path / "run")
+    assert main(["convert", str(net), str(tmp_path / place), "--to", form]) == 0
+    assert f"{tmp_path / beside}: the decoder that was trained along" in capsys.readouterr().out
+    add_decoders(base, [tmp_path / place])
+    assert all(torch.equal(base.network.state_dict()[name], value) for name, value in decoder.items())
+    assert main(["convert", str(net), str(net.with_name("same.safetensors")), "--to", "ldm"]) == 0
+    assert len(list(net.parent.glob("*decoder*"))) == 1  # it lies there already
+
+
+def test_a_conversion_tells_where_it_cannot_go_along(
+    base: Base, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (net, _), (other, _) = pair(base, tmp_path / "run"), pair(base, tmp_path / "other", seed=1)
+    moved = ["--transfer", str(folder / "unet"), str(folder / "unet")]
+    for target, options, why in (
+        ("moved", moved, f"with {net} does not go along: it belongs to the original base"),
+        ("mixed", ["--blend", f"{other}=0.5"], f"with {other} does not go along: a blend keeps"),
+    ):
+        place = tmp_path / f"{target}.safetensors"
+        assert main(["convert", str(net), str(place), "--to", "native", *options]) == 0
+        assert why in capsys.readouterr().out
+    assert load_controlnet(tmp_path / "moved.safetensors", base).origin.decoder == ""
+    net.with_name("decoder.safetensors").unlink()
+    assert main(["convert", str(net), str(tmp_path / "alone.safetensors"), "--to", "native"]) == 0
+    assert "is not beside it" in capsys.readouterr().err
+
+
+def test_a_base_is_lent_one_and_stays_as_it_is(base: Base, tmp_path: Path) -> None:
+    net, decoder = pair(base, tmp_path / "run")
+    before = base.fingerprint()
+    own = with_decoders(base, [net])
+    assert all(torch.equal(own.network.state_dict()[name], value) for name, value in decoder.items())
+    assert (base.fingerprint(), base.decoder) == (before, "") and own.decoder
+    shared = {part.data_ptr() for part in own.network.parameters()} & {
+        part.data_ptr() for part in base.network.parameters()
+    }
+    assert len(shared) == len(list(base.network.parameters())) - len(decoder)
+    assert with_decoders(base, []) is base
 
 
 def test_what_does_not_belong_together_is_refused(base: Base, folder: Path, tmp_path: Path) -> None:

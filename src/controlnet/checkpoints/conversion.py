@@ -13,6 +13,7 @@ from torch import nn
 
 from controlnet.checkpoints.about import format_of
 from controlnet.checkpoints.base import BaseWeights, base_weights
+from controlnet.checkpoints.decoder import take_along
 from controlnet.checkpoints.format import Writing
 from controlnet.checkpoints.io import look
 from controlnet.checkpoints.shipped import found
@@ -58,16 +59,21 @@ def convert(
     global_pool   whether residuals are averaged over the picture, as version 1.1's "shuffle" wants it; files
                   of the ldm layout do not say
 
-    Memory stays at a few tensors, whatever the size of the files. The target is whole or absent. Raises
-    CheckpointError, SettingError (a rank below 1) and UnknownName.
+    Memory stays at a few tensors, whatever the size of the files. The target is whole or absent. A decoder
+    that was trained along is copied beside it, and its place told as "decoder"; "without_decoder" tells of
+    which ControlNets it cannot go along: after a transfer, since it belongs to its base, and of those that
+    are blended in. Raises CheckpointError, SettingError (a rank below 1) and UnknownName.
     """
     kind = find("formats", to)()
     if precision is not None and precision not in PRECISIONS:
         raise UnknownName(unknown("precision", precision, PRECISIONS))
     known = None if base is None else base_weights(base)
     stored = _read(source, known)
+    decoders = {str(source): stored.net.origin.decoder}
     if blend:
-        stored = _blended(stored, {name: _read(name, known) for name in blend}, blend)
+        others = {name: _read(name, known) for name in blend}
+        decoders |= {name: other.net.origin.decoder for name, other in others.items()}
+        stored = _blended(stored, others, blend)
     if transfer:
         stored = _transferred(stored, *(base_weights(one) for one in transfer))
     if global_pool is not None:
@@ -76,11 +82,16 @@ def convert(
     told = kind.write(stored, Path(target), how)
     logger.debug("converted %s to %s", source, target)
     written = look(target)
+    decoder = stored.net.origin.decoder
+    place = take_along(source, Path(target)) if decoder else None
+    left = [name for name, own in decoders.items() if own not in ("", decoder)]
     return {
         "path": str(target),
         "format": name_of("formats", type(kind)),
         "bytes": sum(file.stat().st_size for file in written.files),
         "tensors": len(written.pieces),
+        **({} if place is None else {"decoder": str(place)}),
+        **({"without_decoder": left} if left else {}),
         **told,
     }
 
@@ -101,7 +112,7 @@ def _transferred(stored: Stored, original: BaseWeights, other: BaseWeights) -> S
             bases = [base.piece(their, piece.shape) for base in (other, original)]
             pieces[name] = combined([piece, *bases], [1, 1, -1], piece.dtype)
     stored.net.origin = replace(
-        stored.net.origin, name=other.origin.name, fingerprint=other.origin.fingerprint
+        stored.net.origin, name=other.origin.name, fingerprint=other.origin.fingerprint, decoder=""
     )
     return Stored(stored.net, pieces, stored.metadata)
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from copy import copy, deepcopy
 from math import prod
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, Final
 
 import torch
@@ -24,6 +26,7 @@ from controlnet.checkpoints.note import origin_of, read_note
 from controlnet.checkpoints.shipped import found
 from controlnet.core.origin import Origin, fingerprint_of
 from controlnet.errors import CheckpointError, SettingError
+from controlnet.files import whole
 from controlnet.tensorfiles.match import differences
 
 FILE: Final = "decoder.safetensors"
@@ -105,9 +108,9 @@ def decoder_of(source: str | Path) -> Path | None:
     if not wanted:
         return None
     folder = path if path.is_dir() else path.parent
-    for place in sorted(folder.glob(_BESIDE)):
-        if _fingerprint(place) == wanted:
-            return place
+    place = _beside(folder, wanted)
+    if place is not None:
+        return place
     logger.warning(
         "%s was trained with the base's decoder unlocked, and that decoder (%s) is not beside it; it works "
         "less well on the base's own: copy %s there",
@@ -118,16 +121,55 @@ def decoder_of(source: str | Path) -> Path | None:
 
 def add_decoders(base: Base, sources: Sequence[str | Path]) -> None:
     """Give a base the decoder that belongs to some ControlNets; SettingError where they want several."""
-    places = {source: place for source in sources if (place := decoder_of(source)) is not None}
-    kinds = {_fingerprint(place) for place in places.values()}
-    if len(kinds) > 1:
+    _add(base, _places(sources))
+
+
+def with_decoders(base: Base, sources: Sequence[str | Path]) -> Base:
+    """Return a base that has the decoder of some ControlNets, and shares all else with the one given.
+
+    The one given stays as it is, and is what comes back where no ControlNet brings a decoder. Raises what
+    `add_decoders` raises.
+    """
+    places = _places(sources)
+    if not places:
+        return base
+    own, parts = copy(base), {id(part) for part in base.backbone.decoder(base.network).values()}
+    tensors = (*base.network.parameters(), *base.network.buffers())
+    own.network = deepcopy(base.network, {id(one): one for one in tensors if id(one) not in parts})
+    own.words = dict(base.words)
+    _add(own, places)
+    return own
+
+
+def agreed(decoders: Mapping[str, str]) -> str:
+    """Return the one decoder that ControlNets want, "" for none; SettingError where they want several.
+
+    decoders: fingerprints by the ControlNets' names, "" for one that was trained on a locked base.
+    """
+    wanting = {name: decoder for name, decoder in decoders.items() if decoder}
+    if len(set(wanting.values())) > 1:
         raise SettingError(
-            f"{' and '.join(map(str, places))} were each trained with a decoder of its own; wanted "
-            "ControlNets that share one, as a base has one: use them one at a time"
+            f"{' and '.join(wanting)} were each trained with a decoder of its own; wanted ControlNets that "
+            "share one, as a base has one: use them one at a time"
         )
-    for source, place in list(places.items())[:1]:
-        add_decoder(base, place)
-        logger.info("the base has the decoder that was trained along with %s: %s", source, place)
+    return next(iter(wanting.values()), "")
+
+
+def take_along(source: str | Path, target: Path) -> Path | None:
+    """Copy the decoder that lies beside a ControlNet beside another file or folder of it; return where it is.
+
+    None where there is no decoder to copy.
+    """
+    place = decoder_of(source)
+    if place is None:
+        return None
+    folder, name = (target, FILE) if target.is_dir() else (target.parent, f"{target.stem}.{FILE}")
+    there = _beside(folder, fingerprint_in(place))
+    if there is None:
+        there = folder / name
+        with whole(there) as part:
+            copyfile(place, part)
+    return there
 
 
 def is_decoder(source: Source) -> bool:
@@ -150,9 +192,27 @@ def describe_decoder(source: Source) -> dict[str, Any]:
     }
 
 
-def _fingerprint(path: Path) -> str:
+def fingerprint_in(path: str | Path) -> str:
+    """Return the fingerprint of a decoder's file, "" for another checkpoint; CheckpointError for no such."""
     source = look(path)
     return str(_note(source)["fingerprint"]) if is_decoder(source) else ""
+
+
+def _places(sources: Sequence[str | Path]) -> dict[str, Path]:
+    """Find the decoders of ControlNets, where there are any, by what they belong to: all are one."""
+    places = {str(source): place for source in sources if (place := decoder_of(source)) is not None}
+    agreed({source: fingerprint_in(place) for source, place in places.items()})
+    return places
+
+
+def _add(base: Base, places: Mapping[str, Path]) -> None:
+    for source, place in list(places.items())[:1]:
+        add_decoder(base, place)
+        logger.info("the base has the decoder that was trained along with %s: %s", source, place)
+
+
+def _beside(folder: Path, wanted: str) -> Path | None:
+    return next((one for one in sorted(folder.glob(_BESIDE)) if fingerprint_in(one) == wanted), None)
 
 
 def _note(source: Source) -> dict[str, Any]:

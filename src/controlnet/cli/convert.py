@@ -65,6 +65,11 @@ def register(app: typer.Typer) -> None:
         if "reconstruction_error" in told:
             lost = f"{told['reconstruction_error']:.2%}"
             typer.echo(f"rank {told['rank']} leaves out {lost} of the difference from the base")
+        if "decoder" in told:
+            typer.echo(f"{told['decoder']}: the decoder that was trained along; other programs pass it over")
+        for name in told.get("without_decoder", ()):
+            why = "it belongs to the original base" if transfer else "a blend keeps the first one's alone"
+            typer.echo(f"the decoder that was trained along with {name} does not go along: {why}")
 
 
 def _shares(texts: list[str]) -> dict[str, float]:

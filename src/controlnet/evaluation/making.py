@@ -17,6 +17,7 @@ from PIL import Image
 
 from controlnet.backbones import Base
 from controlnet.checkpoints import load_controlnet
+from controlnet.checkpoints.decoder import with_decoders
 from controlnet.conditions._image import to_array
 from controlnet.core.controlnet import ControlNet
 from controlnet.data.transforms import Transform
@@ -103,7 +104,7 @@ class Gallery:
     ) -> None:
         """Make the pictures that are lacking, this process its share; `advance` is told how many."""
         work = [(setting, *piece) for setting in settings for piece in self.lacking(subject, setting)]
-        net: ControlNet | None = None
+        base, net = self._base, None
         for setting, number, rows in work:
             # By the batch's own number: what is lacking changes while others work.
             if not ranks.mine(rows.start // self._sampling.batch + number):
@@ -115,8 +116,9 @@ class Gallery:
                 made = list(self._brought(subject, cases))
             else:
                 if net is None and subject.source is not None:
-                    net = load_controlnet(subject.source, self._base).eval()
-                made = self._sampled(subject, net, setting, number, cases)
+                    base = with_decoders(self._base, [subject.source])
+                    net = load_controlnet(subject.source, base).eval()
+                made = self._sampled(subject, base, net, setting, number, cases)
             for case, picture in zip(cases, made, strict=True):
                 path = self.path(subject, setting, case.index, number)
                 if not path.is_file():  # of a batch that was stopped some may be there
@@ -143,13 +145,20 @@ class Gallery:
             return told
         if subject.kind == "control":
             told |= {"weights": subject.digest, "condition": condition, "mode": subject.mode or "balanced"}
+            told |= {"decoder": subject.decoder} if subject.decoder else {}
         return told | asdict(self._sampling)
 
     @torch.inference_mode()
     def _sampled(
-        self, subject: Subject, net: ControlNet | None, setting: str, number: int, cases: Sequence[Case]
+        self,
+        subject: Subject,
+        base: Base,
+        net: ControlNet | None,
+        setting: str,
+        number: int,
+        cases: Sequence[Case],
     ) -> list[Image.Image]:
-        base, how = self._base, self._sampling
+        how = self._sampling
         height, width = cases[0].truth.shape[:2]
         prompts = [self.prompt(subject, setting, case) for case in cases]
         negatives = [how.negative] * len(prompts) if how.guidance_scale != 1.0 else None

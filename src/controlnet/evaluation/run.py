@@ -238,7 +238,10 @@ def _settings(
         told[f"examples, {cases.condition}"] = f"{len(cases)} of {cases.data}, {cases.size} pixels"
         for subject in members:
             if subject.kind == "control":
-                told[f"ControlNet {subject.name}"] = f"{subject.digest}, mode {subject.mode or 'balanced'}"
+                along = f", decoder {subject.decoder}" if subject.decoder else ""
+                told[f"ControlNet {subject.name}"] = (
+                    f"{subject.digest}, mode {subject.mode or 'balanced'}{along}"
+                )
             elif subject.kind == "pictures":
                 told[f"pictures {subject.name}"] = str(subject.source)
     told |= {f"prompt {name}": SETTINGS[name] for name in prompts}

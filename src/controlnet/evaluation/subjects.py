@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from controlnet.checkpoints import describe
+from controlnet.checkpoints.decoder import decoder_of, fingerprint_in
 from controlnet.checkpoints.shipped import found
 from controlnet.errors import SettingError
 
@@ -23,7 +24,8 @@ class Subject:
     """One of those that are compared: a name for tables, its kind, and where its weights or pictures lie.
 
     condition: what a ControlNet was trained on, if its file tells. mode, guidance: those of its training's
-    own samples, if its file tells. digest: names the weights.
+    own samples, if its file tells. digest: names the weights. decoder: fingerprint of the base's decoder that
+    was trained along with it and lies beside it.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Subject:
     mode: str | None = None
     guidance: float | None = None
     digest: str = ""
+    decoder: str = ""
 
     @property
     def prompted(self) -> bool:
@@ -51,6 +54,7 @@ def control(source: str | Path, name: str | None = None) -> Subject:
     told = describe(path)
     plan: Mapping[str, Any] = told.get("metadata", {}).get("plan") or {}
     watch: Mapping[str, Any] = plan.get("watch") or {}
+    decoder = decoder_of(path)
     return Subject(
         name or (str(source) if path.stem == str(source) else path.stem if path.is_file() else path.name),
         "control",
@@ -59,6 +63,7 @@ def control(source: str | Path, name: str | None = None) -> Subject:
         watch.get("mode"),
         watch.get("guidance_scale"),
         _digest(path),
+        "" if decoder is None else fingerprint_in(decoder),
     )
 
 

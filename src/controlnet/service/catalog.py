@@ -1,7 +1,8 @@
 """What the service has: bases and ControlNets by name, named by whoever started it and by nobody else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Self
@@ -15,12 +16,16 @@ _HEAD: Final = 2**20
 
 @dataclass(frozen=True)
 class Model:
-    """A base or a ControlNet: its name in requests, where it is, a short hash, and its bytes on the disk."""
+    """A base or a ControlNet: its name in requests, where it is, a short hash, and its bytes on the disk.
+
+    decoder: fingerprint of the base's decoder that was trained along with a ControlNet and lies beside it.
+    """
 
     name: str
     source: str
     hash: str
     bytes: int
+    decoder: str = ""
 
     @property
     def title(self) -> str:
@@ -39,13 +44,14 @@ class Catalog:
     def of(cls, bases: Sequence[str] = ("shapes",), controls: Sequence[str] = ()) -> Self:
         """Look at bases, and at ControlNets: files, folders, or folders full of them; shipped ones come too.
 
-        Raises CheckpointError for what is not there and SettingError for two of one name.
+        One whose decoder is not beside it is warned of. Raises CheckpointError for what is not there and
+        SettingError for two of one name.
         """
         from controlnet.checkpoints.shipped import locate, shipped
 
         found = [_model(name, str(locate(name))) for name in shipped()] if "shapes" in bases else []
         for source in controls:
-            found += _controls(source)
+            found += map(_with_decoder, _controls(source))
         return cls(_unlike("base", [_base(source) for source in bases]), _unlike("ControlNet", found))
 
     def base(self, name: str) -> Model:
@@ -96,12 +102,38 @@ def _controls(source: str) -> list[Model]:
         raise CheckpointError(f"there is no file or folder {source}; wanted ControlNets, or a folder of them")
     if path.is_file():
         return [_model(path.stem, str(path))]
-    if (path / "config.json").is_file():
-        return [_model(path.name, str(path))]
-    inside = sorted(
-        entry for entry in path.iterdir() if entry.suffix in _WEIGHTS or (entry / "config.json").is_file()
-    )
-    return [_model(entry.name if entry.is_dir() else entry.stem, str(entry)) for entry in inside]
+    places = [path] if _weights_of(path) else sorted(path.iterdir())
+    found = [(place, weights) for place in places if (weights := _weights_of(place))]
+    return [_model(place.name if place.is_dir() else place.stem, str(weights)) for place, weights in found]
+
+
+def _weights_of(place: Path) -> Path | None:
+    """Return the file or folder of a ControlNet: a file, a folder of diffusers, the one in a run's folder."""
+    from controlnet.checkpoints.shipped import TRAINED
+
+    if place.suffix in _WEIGHTS and place.is_file():
+        return None if _fingerprint(place) else place
+    if (place / "config.json").is_file():
+        return place
+    return place / TRAINED if (place / TRAINED).is_file() else None
+
+
+def _with_decoder(model: Model) -> Model:
+    from controlnet.checkpoints.decoder import decoder_of
+
+    with suppress(CheckpointError):  # what cannot be read says so when it is asked for
+        beside = decoder_of(model.source)
+        return model if beside is None else replace(model, decoder=_fingerprint(beside))
+    return model
+
+
+def _fingerprint(place: Path) -> str:
+    """Return that of a decoder that was trained along with a ControlNet, "" for any other file."""
+    from controlnet.checkpoints.decoder import fingerprint_in
+
+    with suppress(CheckpointError):
+        return fingerprint_in(place)
+    return ""
 
 
 def _model(name: str, path: str, source: str | None = None) -> Model:

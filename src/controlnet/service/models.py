@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from controlnet.backbones import Base, load_base
 from controlnet.checkpoints import load_controlnet
+from controlnet.checkpoints.decoder import agreed, with_decoders
 from controlnet.conditions._networks import load
 from controlnet.core.controlnet import ControlNet
 from controlnet.errors import CheckpointError, ServiceError
@@ -43,18 +44,38 @@ class Models:
         """Say that a new group of jobs begins: what the last one used may leave."""
         self._used.clear()
 
-    def base(self, name: str) -> Base:
-        """Return a base; raises CheckpointError, without its place, where it cannot be loaded."""
+    def base(self, name: str, nets: Sequence[str] = ()) -> Base:
+        """Return a base, with the decoder that was trained along with ControlNets, if one was.
+
+        Raises CheckpointError, without its place, where it cannot be loaded, and SettingError where the
+        ControlNets want several decoders.
+        """
         model = self._catalog.base(name)
         dtype = torch.float16 if self._half else None
         base: Base = self._get((name,), model, lambda: load_base(model.source, dtype, self._device))
         self.known[name] = {"size": base.sample_size, "stride": stride(base)}
-        return base
+        return self._decoded(base, name, [self._catalog.control(net) for net in nets])
 
     def net(self, name: str, base: str) -> ControlNet:
         """Return a ControlNet in the precision and on the device of a base; raises as `base` does."""
         model, under = self._catalog.control(name), self.base(base)
         return self._get((base, name), model, lambda: load_controlnet(model.source, base=under).eval())
+
+    def _decoded(self, base: Base, name: str, nets: Sequence[Model]) -> Base:
+        decoder = agreed({net.name: net.decoder for net in nets})
+        if not decoder:
+            return base
+        bringer = next(net for net in nets if net.decoder)
+
+        def load() -> Base:
+            own = with_decoders(base, [bringer.source])
+            if own.decoder != decoder:
+                raise CheckpointError(f"{bringer.name}: the decoder beside it ({decoder}) is there no more")
+            return own
+
+        own = self._get((name, f"decoder {decoder}"), bringer, load, _size_of_decoder)
+        self._held.move_to_end((name,))  # what is shared with it leaves after it
+        return own
 
     def usage(self) -> dict[str, Any]:
         """Return the bytes of models and of the process, and what is loaded."""
@@ -68,7 +89,13 @@ class Models:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _get(self, key: tuple[str, ...], model: Model, make: Callable[[], Any]) -> Any:
+    def _get(
+        self,
+        key: tuple[str, ...],
+        model: Model,
+        make: Callable[[], Any],
+        size: Callable[[Any], int] | None = None,
+    ) -> Any:
         self._used.add(key)
         if key not in self._held:
             self._make_room(model.bytes)
@@ -78,7 +105,7 @@ class Models:
                 log.error("%s cannot be loaded: %s", model.name, error)
                 told = str(error).replace(str(Path(model.source).parent) + os.sep, "")
                 raise CheckpointError(told) from error
-            self._held[key] = made, _size(made)
+            self._held[key] = made, (size or _size)(made)
             self._make_room(0)
         self._held.move_to_end(key)
         return self._held[key][0]
@@ -105,7 +132,15 @@ class Models:
 
 
 def _size(made: Base | ControlNet) -> int:
-    return sum(part.numel() * part.element_size() for module in _modules(made) for part in _tensors(module))
+    return _bytes(part for module in _modules(made) for part in _tensors(module))
+
+
+def _size_of_decoder(base: Base) -> int:
+    return _bytes(base.backbone.decoder(base.network).values())
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _modules(made: Base | ControlNet) -> Iterator[nn.Module]:

@@ -29,11 +29,13 @@ INPAINT = "inpaint"
 class Ready:
     """All tensors of a request, one row each, but for its noise.
 
-    asked: width and height of the result; size: of what is made. pixels (1, 3, H, W) in [-1, 1] and region
-    (1, 1, H, W) are those of the picture to begin from.
+    base: the request's, with the decoder that was trained along with its ControlNets, if one was. asked:
+    width and height of the result; size: of what is made. pixels (1, 3, H, W) in [-1, 1] and region (1, 1,
+    H, W) are those of the picture to begin from.
     """
 
     request: Generate
+    base: Base
     asked: Size
     size: Size
     context: Context
@@ -52,7 +54,7 @@ def prepare(models: Models, request: Generate, limit: int) -> Ready:
 
     limit: pixels of a picture to be made, which a size taken from a picture must keep too.
     """
-    base = models.base(request.base)
+    base = models.base(request.base, [unit.net for unit in request.units])
     asked, size = sizes(base, request)
     area = size[0] * size[1] * (request.second.scale**2 if request.second else 1)
     if area > limit:
@@ -87,6 +89,7 @@ def prepare(models: Models, request: Generate, limit: int) -> Ready:
         controls.append(control)
     ready = Ready(
         request,
+        base,
         asked,
         size,
         contexts[0],

@@ -156,12 +156,15 @@ def check(request: Request, catalog: Catalog, limits: Limits) -> None:
         safe_condition(request.condition, limits)
         within("images", len(request.images), 1, limits.pictures)
         return
+    from controlnet.checkpoints.decoder import agreed
+
     _check_settings(request, catalog, limits)
     for number, unit in enumerate(request.units):
         try:
             _check_unit(unit, catalog, limits)
         except SettingError as error:
             raise type(error)(f"controls[{number}]: {error}") from error
+    agreed({unit.net: catalog.control(unit.net).decoder for unit in request.units})
 
 
 def within(field: str, value: float, least: float, most: float) -> None:
@@ -198,6 +201,10 @@ def _check_settings(request: Generate, catalog: Catalog, limits: Limits) -> None
     if request.width and request.height:
         area = request.width * request.height * scale**2
         within("width × height", area, 64, limits.pixels)
+    if request.image is not None and request.second is not None:
+        raise SettingError(
+            "second and image are both given; wanted one of them: a second pass begins from its first"
+        )
     if request.image is None and (request.mask is not None or request.strength < 1):
         raise SettingError("mask or strength is given without image; wanted the image that they are about")
 

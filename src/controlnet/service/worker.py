@@ -108,7 +108,7 @@ class Desk:
         for id, request in group:
             self._guarded([id], ready, id, request)
         if parts:
-            base = self._models.base(parts[0].ready.request.base)
+            base = parts[0].ready.base  # one for all: jobs of a group have the same ControlNets
             self._guarded([part.id for part in parts], make, base, parts, self._batch, self)
 
     def _annotate(self, id: str, request: "Annotate") -> None:
