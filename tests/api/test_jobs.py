@@ -205,3 +205,13 @@ def test_metrics_and_health(client):
         ),
     ):
         assert f"controlnet_{name}" in text, name
+
+
+def test_what_no_mask_shows_comes_back_to_the_bit(client, scene, encode):
+    mask = np.zeros((64, 128, 3), np.uint8)
+    mask[:, 64:] = 255
+    begun = {"image": encode(scene[:64]), "mask": encode(mask), "strength": 0.8, "fit": "crop"}
+    last = events(client, submit(client, steps=2, **begun)["id"])[-1][1]
+    got = np.asarray(Image.open(io.BytesIO(client.get(last["pictures"][0]["url"]).content)))
+    middle = scene[:64, 32:96]
+    assert np.array_equal(got[:, :32], middle[:, :32]) and not np.array_equal(got[:, 32:], middle[:, 32:])

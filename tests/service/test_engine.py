@@ -163,11 +163,15 @@ def test_a_second_pass_is_what_hires_makes(engine, scene):
     from controlnet.service import SecondPass
 
     second = SecondPass(2.0, 0.5, upscaler="lanczos")
-    request = Generate("shapes", "a cube", steps=2, seed=3, width=64, height=64, second=second)
+    size = {"steps": 2, "width": 64, "height": 64}
+    request = Generate("shapes", "a cube", seed=3, second=second, preview=True, **size)
     job = made(engine.submit(request))
     base = cn.load_base("shapes")
     wanted = cn.hires(base, "a cube", width=64, height=64, scale=2, strength=0.5, seed=3, steps=2)[0]
     assert np.array_equal(pixels(job.pictures[0].png), np.asarray(wanted))
+    assert job.preview_number > 0 and "Hires upscale: 2.0" in job.pictures[0].text
+    with pytest.raises(SettingError, match="second and image"):
+        engine.submit(Generate("shapes", "a cube", second=second, image=scene, **size))
 
 
 def test_a_masked_area_is_painted_and_put_back(engine, scene):

@@ -119,7 +119,7 @@ def test_a_pose_is_dragged_and_drawn_as_the_condition_draws_it(page: Page):
     drawn = page.run("[...document.querySelectorAll('.unit')][1].querySelector('.well img').src")
     hand = page.run(
         "(async () => {const {draw, standing} = await import('/assets/people.js');"
-        "const [body] = [standing(128, 128)]; Object.assign(body[4], {x: 25.6, y: 12.8});"
+        "const [body] = [standing(128, 128)]; Object.assign(body.body[4], {x: 25.6, y: 12.8});"
         "const made = document.createElement('canvas'); made.width = made.height = 128;"
         "const context = made.getContext('2d'); context.fillRect(0, 0, 128, 128);"
         "draw(context, [body], 128, 128); return made.toDataURL()})()"
@@ -165,7 +165,7 @@ def test_a_picture_is_pasted_and_its_map_is_seen(page: Page):
 def test_poses_come_from_json_and_go_to_it(page: Page):
     told = page.run(
         "(async () => {const {fromJSON, toJSON, standing} = await import('/assets/people.js');"
-        "const body = standing(256, 128, 0.3); body[4].on = false;"
+        "const body = standing(256, 128, 0.3); body.body[4].on = false;"
         "const text = JSON.stringify(toJSON([body, standing(256, 128, 0.7)], 256, 128));"
         "const read = fromJSON(text);"
         "const bad = ['{', '{}', '{\"people\": [{\"pose_keypoints_2d\": [1]}]}'].map(one => {"

@@ -105,6 +105,7 @@ class GenerateIn(_JobIn):
     image: Encoded | None = Field(default=None, description="begin from this picture")
     mask: Encoded | None = Field(default=None, description="paint anew only what is white here")
     strength: Finite = Field(default=1.0, gt=0, le=1, description="how far to leave the image")
+    fit: Fit = Field(default="stretch", description="how image and mask are brought to the output's size")
     second: SecondIn | None = Field(default=None, description="a second pass at a larger size")
     preview: bool = Field(default=False, description="show the picture while it is made")
 
@@ -131,6 +132,7 @@ class GenerateIn(_JobIn):
             image=None if self.image is None else read_picture(self.image, "image", most),
             mask=None if self.mask is None else read_picture(self.mask, "mask", most),
             strength=self.strength,
+            fit=self.fit,
             second=None if second is None else SecondPass(**second.model_dump()),
             preview=self.preview,
         )

@@ -184,6 +184,7 @@ def _stacked(tensors: Sequence[Tensor | None]) -> Tensor | None:
 def _twice(base: Base, rows: Rows) -> Iterator[tuple[Part, int, np.ndarray]]:
     for part, number in rows.rows:
         ready, request = part.ready, part.ready.request
+        own = Rows(base, [(part, number)], rows.orders)
         assert request.second is not None
         passes = [
             [
@@ -208,7 +209,8 @@ def _twice(base: Base, rows: Rows) -> Iterator[tuple[Part, int, np.ndarray]]:
                 second_steps=request.second.steps,
                 upscaler=request.second.upscaler,  # type: ignore[arg-type]  # hires knows the names
                 seed=request.seed + number,
-                progress=_in_two(rows.step),
+                progress=_in_two(own.step),
+                preview=own.see,
                 negative_prompt=request.negative_prompt,
                 steps=request.steps,
                 guidance_scale=request.guidance_scale,

@@ -1,6 +1,6 @@
 """How a picture was made, as the service writes it into its PNG: names of the catalog in place of paths."""
 
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from controlnet.backbones import Base
@@ -10,6 +10,7 @@ from controlnet.sampling.control import mode_of
 from controlnet.sampling.digest import Digests
 from controlnet.sampling.record import FileRecord
 from controlnet.service.preparing import Ready
+from controlnet.service.requests import SecondPass
 
 SENT: Final = "(sent)"  # in place of a file's name
 
@@ -54,7 +55,14 @@ def record_of(base: Base, ready: Ready, seed: int) -> Record:
         mask=None if request.mask is None else _sent(request.mask),
         strength=request.strength,
         device=base.device.type,
+        **_second(request.second),
     )
+
+
+def _second(told: SecondPass | None) -> dict[str, Any]:
+    if told is None:
+        return {}
+    return {"hires": told.scale, "hires_strength": told.strength, "upscaler": told.upscaler}
 
 
 def _sent(picture: Pixels) -> FileRecord:

@@ -1,6 +1,10 @@
 // The settings of pictures: a form that reads into the body of a job, and is filled from one.
 
+import { guarded } from "./banner.js";
 import { button, el, field, fill, fold, number, numeric, select, slider } from "./dom.js";
+import { load } from "./pictures.js";
+import { second } from "./second.js";
+import { start } from "./start.js";
 import { unit } from "./unit.js";
 
 /** Make the form over the catalog; `pose(unit)` is the wish to draw a pose for a control. */
@@ -21,6 +25,9 @@ export function form(catalog, { pose }) {
   const width = number({ value: side, min: 8, step: 8 });
   const height = number({ value: side, min: 8, step: 8 });
   const size = () => ({ width: numeric(width) ?? side, height: numeric(height) ?? side });
+
+  const begun = start({ shaped: (source) => guarded(() => shaped(source)) });
+  const again = second(catalog.limits);
 
   const list = el("div", { class: "stack" });
   const more = button("Add a control", () => add().suggest(), { class: "wide", id: "add-control" });
@@ -45,6 +52,24 @@ export function form(catalog, { pose }) {
     more.disabled = units.length >= catalog.limits.controls || catalog.controlnets.length === 0;
   }
 
+  // A size of the picture's shape and of the area that is set, which the base can make.
+  async function shaped(source) {
+    const image = await load(source);
+    const grid = catalog.bases.find((one) => one.name === base.value)?.stride ?? 64;
+    const factor = Math.sqrt((size().width * size().height) / (image.width * image.height));
+    const whole = (side) => Math.max(grid, Math.round((side * factor) / grid) * grid);
+    [width.value, height.value] = [whole(image.width), whole(image.height)];
+  }
+
+  /** Begin from a picture that was made here, at its own size. */
+  async function begin(source) {
+    const image = await load(source);
+    [width.value, height.value] = [image.width, image.height];
+    again.set({});
+    begun.show(source);
+    begun.node.scrollIntoView({ block: "center" });
+  }
+
   /** The body of a job. Raises where something is missing. */
   function read() {
     return {
@@ -59,6 +84,8 @@ export function form(catalog, { pose }) {
       width: numeric(width),
       height: numeric(height),
       controls: units.map((one) => one.read()).filter((one) => one !== null),
+      ...begun.read(),
+      ...again.read(),
     };
   }
 
@@ -75,6 +102,8 @@ export function form(catalog, { pose }) {
     height.value = body.height ?? "";
     while (units.length) drop(units[0]);
     for (const control of body.controls ?? []) await add().set(control);
+    await begun.set(body);
+    again.set(body);
   }
 
   const node = el(
@@ -89,10 +118,12 @@ export function form(catalog, { pose }) {
       el("div", { class: "pair" }, steps.node, guidance.node),
       el("div", { class: "pair" }, field("Seed", seed), field("Pictures", count)),
       el("div", { class: "pair" }, field("Width", width), field("Height", height)),
+      begun.node,
+      again.node,
       fold("More", field("Negative prompt", negative), el("div", { class: "pair" }, field("Base", base), field("Sampler", sampler))),
     ),
   );
-  return { node, read, set, add, size, units, prompt };
+  return { node, read, set, begin, add, size, units };
 }
 
 function samplers(all) {

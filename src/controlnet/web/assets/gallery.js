@@ -5,8 +5,8 @@ import { button, el } from "./dom.js";
 import { download } from "./pictures.js";
 import { all, empty, remove } from "./store.js";
 
-/** Make the gallery; `reuse(body)` takes the settings of a picture. */
-export function gallery({ reuse }) {
+/** Make the gallery; `reuse(body)` takes the settings of a picture, `begin(blob)` the picture itself. */
+export function gallery({ reuse, begin }) {
   const grid = el("ul", { class: "grid" });
   const none = el("p", { class: "hint", text: "Nothing yet: every picture that is generated is kept here, in this browser alone." });
   const box = el("dialog", { class: "box" });
@@ -30,10 +30,11 @@ export function gallery({ reuse }) {
 
     function open() {
       const again = button("Use these settings", () => (box.close(), reuse(one.body)), { class: "main" });
+      const start = button("Start from it", () => (box.close(), begin(one.blob)));
       const save = button("Download", () => download(one.blob, `${one.seed}.png`));
       const drop = button("Delete", () => guarded(async () => (await remove("pictures", one.id), box.close(), list())));
       const close = button("×", () => box.close(), { class: "plain close", "aria-label": "Close" });
-      box.replaceChildren(close, image, el("p", { class: "lead", text: one.body.prompt }), facts(one), el("div", { class: "row" }, again, save, drop));
+      box.replaceChildren(close, image, el("p", { class: "lead", text: one.body.prompt }), facts(one), el("div", { class: "row" }, again, start, save, drop));
       box.showModal();
     }
   }
@@ -61,6 +62,8 @@ function facts({ body, seed, time }) {
     ["Steps", `${body.steps}, ${body.sampler}`],
     ["Guidance", body.guidance_scale],
     ["Without", body.negative_prompt || null],
+    ["Begun from", body.image ? `a picture, strength ${body.strength}${body.mask ? ", a part of it" : ""}` : null],
+    ["Second pass", body.second ? `× ${body.second.scale}, strength ${body.second.strength}, ${body.second.upscaler}` : null],
     ["Controls", controls.join("; ") || "none"],
     ["Base", body.base],
     ["Made", new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })],

@@ -3,7 +3,7 @@
 import { blob, run } from "./api.js";
 import { clear, guarded } from "./banner.js";
 import { button, el } from "./dom.js";
-import { download } from "./pictures.js";
+import { asDataURL, download } from "./pictures.js";
 import { presets } from "./presets.js";
 import { progress } from "./progress.js";
 import { keep } from "./store.js";
@@ -55,12 +55,13 @@ export function generate(form) {
 
   function picture(one, body) {
     const again = button("Keep this seed", () => form.set({ ...body, seed: one.seed }));
+    const begin = button("Start from it", () => guarded(async () => form.begin(await asDataURL(one.data))));
     const save = button("Download", () => download(one.data, `${one.seed}.png`));
     return el(
       "figure",
       {},
       el("img", { src: URL.createObjectURL(one.data), alt: body.prompt || "A picture without words" }),
-      el("figcaption", {}, el("span", { text: `seed ${one.seed}` }), again, save),
+      el("figcaption", {}, el("span", { text: `seed ${one.seed}` }), again, begin, save),
     );
   }
 

@@ -8,6 +8,7 @@ import { el, field } from "./dom.js";
 import { form } from "./form.js";
 import { gallery } from "./gallery.js";
 import { generate } from "./generate.js";
+import { asDataURL } from "./pictures.js";
 import { pose } from "./pose.js";
 import { example, possible } from "./presets.js";
 import { tabs } from "./tabs.js";
@@ -54,12 +55,15 @@ async function begin() {
     unit.node.scrollIntoView({ block: "center" });
   }
 
+  const reuse = (body) => guarded(async () => (await settings.set(body), open("generate")));
+  const begin = (blob) => guarded(async () => (open("generate"), await settings.begin(await asDataURL(blob))));
+
   const views = [
     ["generate", "Generate", generate(settings)],
     ["poses", "Pose", pose({ size: settings.size, use: (map) => control(map, null, "openpose") }).node],
     ["annotate", "Annotate", annotate(catalog, { use: (image, spec) => control(image, spec, spec.split("(")[0]) }).node],
     ["compare", "Compare", compare(settings).node],
-    ["gallery", "Gallery", gallery({ reuse: (body) => guarded(async () => (await settings.set(body), open("generate"))) }).node],
+    ["gallery", "Gallery", gallery({ reuse, begin }).node],
   ];
   if (possible(catalog) && catalog.bases[0].name === "shapes") await settings.set(await example(catalog));
   open = tabs(views, document.getElementById("tabs"), document.getElementById("views"));

@@ -1,4 +1,6 @@
-// People as OpenPose knows them: 18 joints, their limbs and colours, and its JSON in and out.
+// People as OpenPose knows them: 18 joints, their limbs and colours, hands and faces, its JSON in and out.
+
+import { PARTS, drawParts, points, twin } from "./hands.js";
 
 export const JOINTS = [
   "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
@@ -24,19 +26,43 @@ const STANDING = [
   [0.48, 0.13], [0.52, 0.13], [0.455, 0.145], [0.545, 0.145],
 ];
 
-/** Somebody new in a picture, `across` (0 to 1) of its width; a joint is {x, y, on}. */
+/** Somebody new in a picture, `across` (0 to 1) of its width: {body}, a list of joints {x, y, on}; with a face, a
+ *  left or a right hand where they came from a file. */
 export function standing(width, height, across = 0.5) {
   const side = Math.min(width, height);
   const left = width * across - side / 2;
   const top = (height - side) / 2;
-  return STANDING.map(([x, y]) => ({ x: left + x * side, y: top + y * side, on: true }));
+  return { body: STANDING.map(([x, y]) => ({ x: left + x * side, y: top + y * side, on: true })) };
+}
+
+/** All points of a person, or those that move along with a joint. */
+export function moving(person, joint = null) {
+  const parts = Object.entries(PARTS).filter(([name, part]) => person[name] && (joint ?? part.joint) === part.joint);
+  return [...(joint === null ? person.body : [person.body[joint]]), ...parts.flatMap(([name]) => person[name])];
+}
+
+/** A person as in a mirror: left and right change places too, so that who faced the viewer still does. */
+export function mirrored(person) {
+  const across = moving(person).filter((point) => point.on).map((point) => point.x);
+  const sum = across.length ? Math.min(...across) + Math.max(...across) : 0;
+  const flip = (point) => ({ ...point, x: sum - point.x });
+  const swap = (name) => name.replace(/left|right/, (side) => (side === "left" ? "right" : "left"));
+  const made = { body: JOINTS.map((name) => flip(person.body[JOINTS.indexOf(swap(name))])) };
+  if (person.left) made.right = person.left.map(flip);
+  if (person.right) made.left = person.right.map(flip);
+  if (person.face) made.face = person.face.map((_, index, all) => flip(all[twin(index, all.length)]));
+  return made;
 }
 
 export function toJSON(people, width, height) {
   const flat = (joint) => (joint.on ? [round(joint.x), round(joint.y), 1] : [0, 0, 0]);
   return {
     version: 1.3,
-    people: people.map((joints) => ({ pose_keypoints_2d: joints.flatMap(flat) })),
+    people: people.map((person) => {
+      const parts = Object.entries(PARTS).filter(([name]) => person[name]);
+      const told = parts.map(([name, { key }]) => [key, person[name].flatMap(flat)]);
+      return { pose_keypoints_2d: person.body.flatMap(flat), ...Object.fromEntries(told) };
+    }),
     canvas_height: height,
     canvas_width: width,
   };
@@ -54,13 +80,25 @@ export function fromJSON(text) {
   }
   if (Array.isArray(told)) told = told[0];
   if (!Array.isArray(told?.people)) throw new Error('the JSON has no list "people"; wanted OpenPose\'s keypoints');
-  const bodies = told.people.map((person) => joints(person?.pose_keypoints_2d));
-  const found = bodies.flat().filter((joint) => joint.on);
+  const people = told.people.map(whole);
+  const found = people.flatMap((person) => moving(person)).filter((point) => point.on);
   const width = told.canvas_width ?? Math.ceil(Math.max(1, ...found.map((joint) => joint.x)) / 8) * 8;
   const height = told.canvas_height ?? Math.ceil(Math.max(1, ...found.map((joint) => joint.y)) / 8) * 8;
   const fractions = found.every((joint) => Math.max(joint.x, joint.y) <= 2);
-  const scaled = ({ x, y, on }) => ({ x: x * (fractions ? width : 1), y: y * (fractions ? height : 1), on });
-  return { people: bodies.map((body) => body.map(scaled)), width, height };
+  for (const point of fractions ? people.flatMap((person) => moving(person)) : []) {
+    point.x *= width;
+    point.y *= height;
+  }
+  return { people, width, height };
+}
+
+function whole(told) {
+  const person = { body: joints(told?.pose_keypoints_2d) };
+  for (const [name, part] of Object.entries(PARTS)) {
+    const found = points(told[part.key], part);
+    if (found) person[name] = found;
+  }
+  return person;
 }
 
 function joints(numbers) {
@@ -75,7 +113,8 @@ function joints(numbers) {
 /** Draw people as the openpose condition does: limbs of 60 % brightness, joints as discs, `scale` times as large. */
 export function draw(context, people, width, height, scale = 1) {
   const thick = Math.max(1, Math.round((4 * Math.min(width, height)) / 512)) * scale;
-  for (const body of people) {
+  for (const person of people) {
+    const { body } = person;
     LIMBS.forEach(([from, to], index) => {
       const [a, b] = [body[from], body[to]];
       if (!a.on || !b.on) return;
@@ -93,6 +132,7 @@ export function draw(context, people, width, height, scale = 1) {
       context.arc(joint.x * scale, joint.y * scale, thick, 0, 2 * Math.PI);
       context.fill();
     });
+    drawParts(context, person, width, height, scale);
   }
 }
 
@@ -100,14 +140,14 @@ export function draw(context, people, width, height, scale = 1) {
 export function nearest(people, x, y, reach) {
   let best = null;
   let least = reach;
-  people.forEach((body, person) =>
+  people.forEach(({ body }, person) =>
     body.forEach((point, joint) => {
       const far = Math.hypot(point.x - x, point.y - y);
       if (point.on && far <= least) [best, least] = [{ person, joint }, far];
     }),
   );
   if (best) return best;
-  const over = people.findIndex((body) =>
+  const over = people.findIndex(({ body }) =>
     LIMBS.some(([a, b]) => body[a].on && body[b].on && beside(body[a], body[b], x, y) <= reach / 2),
   );
   return over < 0 ? null : { person: over, joint: null };

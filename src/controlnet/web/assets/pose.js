@@ -3,7 +3,7 @@
 import { renderPose } from "./api.js";
 import { guarded } from "./banner.js";
 import { button, el, field, number, numeric } from "./dom.js";
-import { JOINTS, draw, fromJSON, nearest, standing, toJSON } from "./people.js";
+import { JOINTS, draw, fromJSON, mirrored, moving, nearest, standing, toJSON } from "./people.js";
 import { chosen, download, load, read } from "./pictures.js";
 
 const SHOWN = 1024; // pixels of the longer side of what is shown
@@ -46,18 +46,26 @@ export function pose({ size, use }) {
     }
     draw(context, people, width, height, s);
     rings(context, s);
-    const body = people[picked.person];
+    const body = people[picked.person]?.body;
     hide.disabled = !body || picked.joint === null;
     hide.textContent = body && picked.joint !== null && !body[picked.joint].on ? "Show joint" : "Hide joint";
     joint.value = picked.joint ?? "";
     undo.disabled = past.length === 0;
     const part = picked.joint === null ? "" : `, ${JOINTS[picked.joint]}`;
-    word.textContent = body ? `Person ${picked.person + 1} of ${people.length}${part}` : "Nobody is there";
+    const who = `Person ${picked.person + 1} of ${people.length}`;
+    word.textContent = body ? `${who}${part}${extras()}` : "Nobody is there";
+  }
+
+  function extras() {
+    const { left, right, face } = people[picked.person];
+    const hands = left && right ? "hands" : left ? "a left hand" : right ? "a right hand" : null;
+    const told = [hands, face ? "a face" : null].filter(Boolean);
+    return told.length ? `, with ${told.join(" and ")}` : "";
   }
 
   // Rings mark what can be taken hold of; they are no part of the map.
   function rings(context, s) {
-    people.forEach((body, person) =>
+    people.forEach(({ body }, person) =>
       body.forEach((point, index) => {
         if (!point.on) return;
         const mine = person === picked.person && (picked.joint === null || picked.joint === index);
@@ -70,10 +78,8 @@ export function pose({ size, use }) {
     );
   }
 
-  const copy = () => people.map((body) => body.map((point) => ({ ...point })));
-
   function change(work) {
-    past.push(copy());
+    past.push(structuredClone(people));
     if (past.length > 100) past.shift();
     work();
     show();
@@ -92,40 +98,33 @@ export function pose({ size, use }) {
   }
 
   function toggle() {
-    const body = people[picked.person];
+    const body = people[picked.person]?.body;
     if (body && picked.joint !== null) body[picked.joint].on = !body[picked.joint].on;
   }
 
+  // A hand goes with its wrist, the face with the nose.
   function move(dx, dy) {
-    const body = people[picked.person];
-    if (!body) return;
-    for (const point of picked.joint === null ? body : [body[picked.joint]]) {
+    const person = people[picked.person];
+    if (!person) return;
+    for (const point of moving(person, picked.joint)) {
       point.x += dx;
       point.y += dy;
     }
   }
 
   function grow(factor) {
-    const body = people[picked.person] ?? [];
-    const on = body.filter((point) => point.on);
+    const person = people[picked.person];
+    if (!person) return;
+    const on = person.body.filter((point) => point.on);
     const [x, y] = ["x", "y"].map((axis) => on.reduce((sum, point) => sum + point[axis], 0) / (on.length || 1));
-    for (const point of body) {
+    for (const point of moving(person)) {
       point.x = x + (point.x - x) * factor;
       point.y = y + (point.y - y) * factor;
     }
   }
 
-  // Left and right change places, as in a mirror: the joints too, so that the person still faces the viewer.
   function mirror() {
-    const body = people[picked.person] ?? [];
-    const middle = (Math.min(...body.map((point) => point.x)) + Math.max(...body.map((point) => point.x))) / 2;
-    const swapped = body.map((_, index) => {
-      const name = JOINTS[index];
-      const other = name.startsWith("left") ? name.replace("left", "right") : name.replace("right", "left");
-      const from = body[JOINTS.indexOf(other)];
-      return { ...from, x: 2 * middle - from.x };
-    });
-    people[picked.person] = swapped;
+    if (people[picked.person]) people[picked.person] = mirrored(people[picked.person]);
   }
 
   function resized() {

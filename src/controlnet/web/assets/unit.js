@@ -4,6 +4,7 @@ import { annotated } from "./api.js";
 import { annotator } from "./annotator.js";
 import { guarded } from "./banner.js";
 import { button, el, field, fold, fresh, number, numeric, select, slider } from "./dom.js";
+import { mask } from "./mask.js";
 import { pad } from "./pad.js";
 import { asDataURL, load } from "./pictures.js";
 import { well } from "./well.js";
@@ -11,7 +12,6 @@ import { well } from "./well.js";
 /** Make a control over the catalog. `size()` is that of the picture to be made; `removed`, `pose` are wishes. */
 export function unit(catalog, { size, removed, pose }) {
   let picture = null;
-  let mask = null;
   let wish = 0;
 
   const names = catalog.controlnets.map((net) => [net.name, net.name]);
@@ -30,7 +30,7 @@ export function unit(catalog, { size, removed, pose }) {
   const fits = [["crop", "crop to it"], ["fill", "fill its border"], ["stretch", "stretch"]];
   const fit = select(fits, "crop");
   const schedule = el("input", { type: "text", placeholder: "0:1|0.6:0.2" });
-  const masked = el("div", { class: "stack tight" });
+  const painted = mask({ size, over: () => picture, words: "The control acts where it is white." });
   map.hidden = true;
 
   function suggest() {
@@ -84,21 +84,6 @@ export function unit(catalog, { size, removed, pose }) {
     preview();
   }
 
-  async function drawMask(begun) {
-    const { width, height } = size();
-    const under = picture ? await load(picture) : undefined;
-    const kept = begun && mask ? await load(mask) : undefined;
-    const changed = (next) => (mask = next);
-    const options = { width, height, under, start: kept, size: Math.round(width / 6), changed };
-    const drop = button("No mask", () => ((mask = null), noMask()));
-    masked.replaceChildren(el("p", { class: "hint", text: "The control acts where it is white." }), pad(options), drop);
-  }
-
-  function noMask() {
-    masked.replaceChildren(button("Paint a mask", () => guarded(() => drawMask(false))));
-  }
-  noMask();
-
   function show(next) {
     given(next);
     source.show(next);
@@ -118,7 +103,7 @@ export function unit(catalog, { size, removed, pose }) {
     el("div", { class: "pair" }, field("Start", start), field("End", end)),
     field("Weight over time", schedule, "share of the steps : weight, instead of the slider"),
     field("Fit to the size", fit),
-    el("div", { class: "field" }, el("span", { class: "label", text: "Mask" }), masked),
+    el("div", { class: "field" }, el("span", { class: "label", text: "Mask" }), painted.node),
   );
   const node = el(
     "section",
@@ -146,7 +131,7 @@ export function unit(catalog, { size, removed, pose }) {
       end: numeric(end) ?? 1,
       mode: mode.value,
       fit: fit.value,
-      ...(mask ? { mask } : {}),
+      ...(painted.value ? { mask: painted.value } : {}),
     };
   }
 
@@ -162,9 +147,7 @@ export function unit(catalog, { size, removed, pose }) {
     end.value = control.end ?? 1;
     mode.value = control.mode ?? "balanced";
     fit.value = control.fit ?? "crop";
-    mask = control.mask ?? null;
-    if (mask) await drawMask(true);
-    else noMask();
+    await painted.set(control.mask);
   }
 
   const name = (text) => (heading.textContent = text);

@@ -53,7 +53,7 @@ export function well({ label, empty, changed }) {
 // What is pasted goes to the well that has the focus, else to the first empty one in sight, else to the first.
 addEventListener("paste", (event) => {
   const file = [...(event.clipboardData?.files ?? [])].find((item) => item.type.startsWith("image/"));
-  const seen = wells.filter((item) => item.node.offsetParent !== null);
+  const seen = wells.filter((item) => item.node.checkVisibility());
   if (!file || seen.length === 0) return;
   event.preventDefault();
   const focused = seen.find((item) => item.node === document.activeElement);
