@@ -132,14 +132,14 @@ class Models:
 
 
 def _size(made: Base | ControlNet) -> int:
-    return _bytes(part for module in _modules(made) for part in _tensors(module))
+    return _total(part for module in _modules(made) for part in _tensors(module))
 
 
 def _size_of_decoder(base: Base) -> int:
-    return _bytes(base.backbone.decoder(base.network).values())
+    return _total(base.backbone.decoder(base.network).values())
 
 
-def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+def _total(tensors: Iterable[torch.Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
