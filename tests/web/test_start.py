@@ -42,7 +42,7 @@ def test_a_part_of_a_result_is_painted_anew_and_the_rest_returns_to_the_bit(page
     put(page, "Steps", "4")
     first = generate(page)
     page.click(named("Start from it"))
-    assert page.run(f"{BEGIN}.open && !{START}.hidden")
+    page.until(f"{BEGIN}.open && !{START}.hidden")
     assert changed(page, first, page.run(f"{START}.src")) == [0, 0]
 
     put(page, "Strength", "0.9")
@@ -99,16 +99,16 @@ def test_a_second_pass_is_asked_for(page: Page):
     assert page.run(f"!{SECOND}.open")
     page.run(f"{SECOND}.open = true")
     page.click(f"{SECOND}.querySelector('input[type=checkbox]')")
-    put(page, "Scale", "1.5")
+    put(page, "Scale", "3")
     put(page, "Its strength", "0.5")
     first = generate(page)
-    assert page.run(f"[{MADE}.naturalWidth, {MADE}.naturalHeight]") == [96, 96]
+    assert page.run(f"[{MADE}.naturalWidth, {MADE}.naturalHeight]") == [192, 192]
     page.click(named("Keep this seed"))
     assert pixels(page, first, generate(page)) == 0
     page.click("document.getElementById('tab-gallery')")
     page.until("document.querySelectorAll('.thumb').length === 2")
     page.run("document.querySelector('.thumb').click()")
-    assert "× 1.5, strength 0.5, lanczos" in page.run("document.querySelector('dialog').innerText")
+    assert "× 3, strength 0.5, lanczos" in page.run("document.querySelector('dialog').innerText")
     page.click(named("Start from it"))
     page.until(f"!{START}.hidden")
     assert page.run(f"!{SECOND}.querySelector('input').checked")  # it begins from a picture now

@@ -57,8 +57,10 @@ export function form(catalog, { pose }) {
     const image = await load(source);
     const grid = catalog.bases.find((one) => one.name === base.value)?.stride ?? 64;
     const factor = Math.sqrt((size().width * size().height) / (image.width * image.height));
-    const whole = (side) => Math.max(grid, Math.round((side * factor) / grid) * grid);
-    [width.value, height.value] = [whole(image.width), whole(image.height)];
+    const near = (side) => [Math.floor, Math.ceil].map((way) => Math.max(grid, way((side * factor) / grid) * grid));
+    const sizes = near(image.width).flatMap((wide) => near(image.height).map((tall) => [wide, tall]));
+    const unlike = ([wide, tall]) => Math.abs(Math.log((wide * image.height) / (tall * image.width)));
+    [width.value, height.value] = sizes.sort((one, other) => unlike(one) - unlike(other))[0];
   }
 
   /** Begin from a picture that was made here, at its own size. */
