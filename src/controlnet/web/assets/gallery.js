@@ -34,7 +34,7 @@ export function gallery({ reuse, begin }) {
       const save = button("Download", () => download(one.blob, `${one.seed}.png`));
       const drop = button("Delete", () => guarded(async () => (await remove("pictures", one.id), box.close(), list())));
       const close = button("×", () => box.close(), { class: "plain close", "aria-label": "Close" });
-      box.replaceChildren(close, image, el("p", { class: "lead", text: one.body.prompt }), facts(one), el("div", { class: "row" }, again, start, save, drop));
+      box.replaceChildren(close, image, el("p", { class: "lead", text: one.body.prompt }), facts(one), el("div", { class: "row tools" }, again, start, save, drop));
       box.showModal();
     }
   }

@@ -54,14 +54,14 @@ export function generate(form) {
   }
 
   function picture(one, body) {
-    const again = button("Keep this seed", () => form.set({ ...body, seed: one.seed }));
+    const again = button("Keep seed", () => form.set({ ...body, seed: one.seed }));
     const begin = button("Start from it", () => guarded(async () => form.begin(await asDataURL(one.data))));
     const save = button("Download", () => download(one.data, `${one.seed}.png`));
     return el(
       "figure",
       {},
       el("img", { src: URL.createObjectURL(one.data), alt: body.prompt || "A picture without words" }),
-      el("figcaption", {}, el("span", { text: `seed ${one.seed}` }), again, begin, save),
+      el("figcaption", { class: "tools" }, el("span", { text: `seed ${one.seed}` }), again, begin, save),
     );
   }
 
