@@ -23,7 +23,8 @@ NAMES = (
     *("training_step", "training_options", "training_memory", "trainers", "feeding", "shapes_conditions"),
     "building",
 )
-LONG = ("training_step_sd15", "trainers_sd15", "large_files")  # files or memory of 6 to 16 GB, many minutes
+# Many minutes, or files and memory of 6 to 16 GB.
+LONG = ("training_step_sd15", "trainers_sd15", "large_files", "serving_load")
 HOME = Path(__file__).parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
@@ -59,8 +60,8 @@ def main(arguments: Sequence[str] | None = None, home: Path = HOME) -> int:
 
 def _measurement(name: str) -> Callable[..., Report]:
     """Find a file's `measure`, or its `measure_sd15`."""
-    file, long = name.removesuffix("_sd15"), name in LONG
-    return getattr(import_module(f"benchmarks.{file}"), "measure_sd15" if long else "measure")
+    file = name.removesuffix("_sd15") if name in LONG else name
+    return getattr(import_module(f"benchmarks.{file}"), "measure" if file == name else "measure_sd15")
 
 
 def write(found: Mapping[str, Any], home: Path) -> None:

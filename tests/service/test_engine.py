@@ -124,7 +124,7 @@ def test_a_worker_that_dies_is_replaced_and_its_job_fails_clearly(engine):
     job = engine.submit(Generate("shapes", "a cube", seed=1, **LONG))
     until(job, lambda job: job.step > 0)
     before = engine.tally.restarts
-    os.kill(engine._hands[0].process_id, signal.SIGSEGV)
+    os.kill(engine._hands[0].usage["process"], signal.SIGSEGV)
     assert job.wait(60) and job.state == "failed" and job.failure is not None
     assert job.failure.kind == "WorkerDied" and "SIGSEGV" in str(job.failure) and not job.failure.mistaken
     made(engine.submit(Generate("shapes", "a cube", steps=1, seed=1, width=64, height=64)))
@@ -133,7 +133,7 @@ def test_a_worker_that_dies_is_replaced_and_its_job_fails_clearly(engine):
 
 def test_a_worker_that_dies_idle_costs_nobody_a_job(engine):
     made(engine.submit(Generate("shapes", "a cube", steps=1, seed=1, width=64, height=64)))
-    os.kill(engine._hands[0].process_id, signal.SIGKILL)
+    os.kill(engine._hands[0].usage["process"], signal.SIGKILL)
     made(engine.submit(Generate("shapes", "a cube", steps=1, seed=1, width=64, height=64)))
 
 

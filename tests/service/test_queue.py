@@ -24,6 +24,20 @@ def test_the_queue_is_bounded_and_says_when_to_come_again():
     assert engine.tally.refusals == {"queue": 1}
 
 
+def test_when_to_come_again_goes_by_the_time_of_a_group_and_not_of_each_job_in_it():
+    engine = queue(queue=4)
+    jobs = [engine.submit(asked(k)) for k in range(4)]
+    assert engine.take(0) == jobs
+    for job in jobs:
+        job.begun = job.born - 8.0  # as if the group of four had taken eight seconds
+        engine.finish(job, "done", {})
+    for k in range(4):
+        engine.submit(asked(k))
+    with pytest.raises(Busy) as refused:
+        engine.submit(asked(9))
+    assert refused.value.retry_after in (8, 9)  # and not 32
+
+
 def test_one_client_does_not_take_the_whole_queue():
     engine = queue(per_client=2)
     engine.submit(asked(), "a")

@@ -12,6 +12,7 @@ Examples:
   controlnet serve
   controlnet serve --base sd15/ --base other.safetensors --controls controlnets/ --memory 12
   controlnet serve --device cuda:0 --device cuda:1 --half --batch 8
+  controlnet serve --ray --replicas 4 --address 10.0.0.1:6379 --base /shared/sd15
   CONTROLNET_TOKEN=… controlnet serve --host 0.0.0.0 --allow-host pictures.example.org
 
 Requests name bases and ControlNets by the names of what is given here, never
@@ -58,6 +59,12 @@ def register(app: typer.Typer) -> None:
             typer.Option(min=0.01, help="GB of models that a worker keeps; else a share of the device's."),
         ] = None,
         threads: Annotated[int | None, typer.Option(min=1, help="Of a worker on a CPU.")] = None,
+        ray: Annotated[bool, typer.Option("--ray", help="Workers are replicas of Ray Serve.")] = False,
+        replicas: Annotated[int, typer.Option(min=1, help="How many, with --ray.")] = 1,
+        address: Annotated[
+            str | None,
+            typer.Option(help="Of a Ray cluster, with --ray; else RAY_ADDRESS, or one of its own, here."),
+        ] = None,
         queue: Annotated[int, typer.Option(min=1, help="Jobs that may wait; then 429.")] = 64,
         per_client: Annotated[int, typer.Option(min=1, help="Jobs of one client that wait or run.")] = 16,
         deadline: Annotated[float, typer.Option(min=1, help="Seconds after which a job is given up.")] = 900,
@@ -90,6 +97,10 @@ def register(app: typer.Typer) -> None:
                 f"got --host {host} without a token; wanted one for any address that others reach: set "
                 "CONTROLNET_TOKEN or --token, or stay at 127.0.0.1"
             )
+        if not ray and (replicas > 1 or address is not None):
+            raise SettingError("got --replicas or --address without --ray; wanted --ray with them")
+        if ray and len(device or ()) > 1:
+            raise SettingError("got --device more than once with --ray; wanted --replicas, which share one")
         limits = Limits(
             body=max_body * 2**20,
             pixels=max_pixels,
@@ -113,8 +124,13 @@ def register(app: typer.Typer) -> None:
             threads=threads,
             half=half,
         )
-        engine = Engine(catalog, settings, limits)
         opened = listen(host, port)
+        workers = None
+        if ray:
+            from controlnet.service.on_ray import Replicas
+
+            workers = Replicas(catalog, settings, limits, replicas, address)
+        engine = Engine(catalog, settings, limits, workers)
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"http://{shown}:{opened.getsockname()[1]} (Ctrl-C ends it)")
         Server(build(engine, policy, further=[page()]), engine, drain).run(sockets=[opened])

@@ -2,7 +2,8 @@
 
 Workers are processes, not threads: a detector or kernel that crashes or hangs takes its process along and not
 the service, memory that it lost comes back with a new one, and no computation ever holds the interpreter that
-answers health, progress and cancellation. One worker a device; each has its own models.
+answers health, progress and cancellation. Each has its own models; whether they are processes of this
+machine or replicas on a cluster is behind `link.Workers`.
 """
 
 import logging
@@ -10,7 +11,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from importlib import import_module
-from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -18,8 +18,11 @@ from controlnet.service.catalog import Catalog
 from controlnet.service.hand import Hand
 from controlnet.service.job import Job, Made
 from controlnet.service.limits import Limits
+from controlnet.service.link import Workers
+from controlnet.service.processes import Processes
 from controlnet.service.refusals import Busy, Closing, JobFailed
 from controlnet.service.requests import Request, check
+from controlnet.service.room import refusal, retry_after
 from controlnet.service.settings import Settings
 from controlnet.service.tally import Tally
 
@@ -30,16 +33,21 @@ class Engine:
     """One queue, its workers, and the jobs known by their ids; every method may be called from any thread."""
 
     def __init__(
-        self, catalog: Catalog, settings: Settings | None = None, limits: Limits | None = None
+        self,
+        catalog: Catalog,
+        settings: Settings | None = None,
+        limits: Limits | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.catalog, self.settings, self.limits = catalog, settings or Settings(), limits or Limits()
+        self.workers = workers or Processes(self.catalog, self.settings, self.limits)
         self.tally = Tally()
         self._change = threading.Condition()
         self._waiting: list[Job] = []
         self._running: list[Job] = []
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._closing = self._stopped = False
-        self._hands = [Hand(self, device) for device in self.settings.devices]
+        self._hands = [Hand(self, name) for name in self.workers.names]
         self._keeper = threading.Thread(target=self._keep, name="controlnet keeper", daemon=True)
 
     def start(self) -> None:
@@ -154,6 +162,7 @@ class Engine:
             self._change.notify_all()
         for hand in self._hands:
             hand.stop()
+        self.workers.stop()
         if self._keeper.ident is not None:
             self._keeper.join(timeout=5)
 
@@ -242,20 +251,12 @@ class Engine:
         return self._running, self._waiting
 
     def _check_room(self, job: Job) -> None:
-        active = [*self._running, *self._waiting]
-        mine = sum(other.client == job.client for other in active)
-        reason, message = None, ""
-        if len(self._waiting) >= self.limits.queue:
-            reason, message = "queue", f"{len(self._waiting)} jobs wait already"
-        elif mine >= self.limits.per_client:
-            reason, message = "client", f"{mine} of your jobs wait or run already"
-        elif sum(other.held for other in active) + job.held > self.limits.waiting_bytes:
-            reason, message = "memory", "the pictures of waiting jobs fill the memory that is meant for them"
-        if reason is not None:
+        refused = refusal(job, self._running, self._waiting, self.limits)
+        if refused is not None:
+            reason, message = refused
             self.tally.refused(reason)
-            each = self.tally.ran.mean or 1.0
-            seconds = ceil(each * max(1, len(self._waiting)) / len(self._hands))
-            raise Busy(f"{message}; try again later", reason, min(max(seconds, 1), 120))
+            seconds = retry_after(self.tally, len(self._waiting), len(self._hands))
+            raise Busy(f"{message}; try again later", reason, seconds)
 
     def _fail(self, job: Job, kind: str, message: str, mistaken: bool) -> None:
         if not job.over:

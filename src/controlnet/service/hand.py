@@ -1,16 +1,12 @@
-"""A hand of the engine: the thread that tends to one worker process, gives it work, and replaces it."""
+"""A hand of the engine: the thread that tends to one worker, gives it work, and replaces it."""
 
 import logging
-import multiprocessing
-import signal
 import threading
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from controlnet.service.job import Job, Made
-from controlnet.service.worker import main
+from controlnet.service.link import Link, Message
 
 if TYPE_CHECKING:
     from controlnet.service.engine import Engine
@@ -18,17 +14,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRIES: Final = 3  # workers in a row that may die before the first is ready
-TICK: Final = 0.2  # seconds between looks at clock and process; messages wake it at once
+TICK: Final = 0.2  # seconds between looks at clock and worker; messages wake it at once
 
 
 class Hand:
-    """Keeps one worker on one device alive; jobs of a worker that dies are settled, and the next one made."""
+    """Keeps one worker alive; jobs of a worker that dies are settled, and the next one started."""
 
-    def __init__(self, engine: "Engine", device: str) -> None:
-        self._engine, self._device = engine, device
-        self._thread = threading.Thread(target=self._run, name=f"controlnet {device}", daemon=True)
-        self._process: SpawnProcess | None = None
-        self._pipe: Connection | None = None
+    def __init__(self, engine: "Engine", name: str) -> None:
+        self._engine, self._name = engine, name
+        self._thread = threading.Thread(target=self._run, name=f"controlnet {name}", daemon=True)
+        self._link: Link | None = None
         self._sending = threading.Lock()
         self._group: dict[str, Job] = {}
         self._told: dict[str, float] = {}  # when a job in work was told to end
@@ -57,18 +52,11 @@ class Hand:
                 self._told.setdefault(job.id, monotonic())
             self._send((how, job.id))
 
-    @property
-    def process_id(self) -> int | None:
-        """The worker's process id."""
-        return self._process.pid if self._process else None
-
     def _run(self) -> None:
         failed = 0
         while not self._engine.stopped:
-            if self._process is None:
-                self._spawn()
             if not self.ready:
-                failed = 0 if self._wait_ready() else failed + 1
+                failed = 0 if self._begin() else failed + 1
                 if failed:
                     self._remove()
                 if failed >= TRIES:
@@ -76,21 +64,22 @@ class Hand:
                 continue
             group = self._engine.take(0.5)
             if not self._alive():
-                log.warning("the idle worker on %s died (%s); it is replaced", self._device, self._how())
+                log.warning("the idle worker on %s died (%s); it is replaced", self._name, self._how())
                 self._renew()
                 self._engine.put_back(group)
             elif group:
                 self._work(group)
         self._remove()
 
-    def _spawn(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
-        arguments = (theirs, self._engine.catalog, self._engine.settings, self._engine.limits, self._device)
-        process = context.Process(target=main, args=arguments, daemon=True, name="controlnet worker")
-        process.start()
-        theirs.close()
-        self._pipe, self._process = mine, process
+    def _begin(self) -> bool:
+        """Start a worker; return whether it gets so far that it has its first base."""
+        try:
+            self._link = self._engine.workers.start(self._name)
+        except OSError as error:
+            self.trouble = f"it cannot be started ({error})"
+            self._engine.stirred()
+            return False
+        return self._wait_ready()
 
     def _wait_ready(self) -> bool:
         """Listen until the worker has its first base; return False where it does not get so far."""
@@ -109,7 +98,7 @@ class Hand:
                 break
         else:
             return True
-        log.error("the worker on %s did not come up: %s", self._device, self.trouble)
+        log.error("the worker on %s did not come up: %s", self._name, self.trouble)
         self._engine.stirred()
         return False
 
@@ -135,7 +124,7 @@ class Hand:
                 self._engine.fail(job, "Closing", "the service stopped before this was made", mistaken=False)
         self._group = {}
 
-    def _hear(self, message: tuple[Any, ...]) -> None:
+    def _hear(self, message: Message) -> None:
         what, *rest = message
         if what == "taken":
             self._taken = True
@@ -169,7 +158,7 @@ class Hand:
         return bool(late)
 
     def _mourn(self, group: list[Job], how: str) -> None:
-        log.error("the worker on %s died (%s); it is replaced", self._device, how)
+        log.error("the worker on %s died (%s); it is replaced", self._name, how)
         self._renew()
         self._group = {}
         if self._taken or any(job.attempts >= TRIES for job in group):
@@ -183,38 +172,25 @@ class Hand:
 
     def _remove(self) -> None:
         self.ready = False
-        process, self._process = self._process, None
-        if self._pipe is not None:
-            self._pipe.close()
-        if process is not None:
-            process.kill()
-            process.join(timeout=10)
+        link, self._link = self._link, None
+        if link is not None:
+            link.cut()
 
     def _alive(self) -> bool:
-        return self._process is not None and self._process.is_alive()
+        return self._link is not None and self._link.alive
 
     def _how(self) -> str:
-        if self._process is not None:
-            self._process.join(timeout=1)
-        code = self._process.exitcode if self._process else None
-        if code is not None and code < 0:
-            return f"signal {signal.Signals(-code).name}"
-        return f"exit status {code}"
+        return self._link.how() if self._link is not None else "it was never there"
 
-    def _receive(self) -> tuple[Any, ...] | None:
+    def _receive(self) -> Message | None:
         """Return the next message; None where none came within a tick, or none will ever come."""
-        try:
-            if self._pipe is not None and self._pipe.poll(TICK):
-                return self._pipe.recv()
-        except (EOFError, OSError):
-            if self._process is not None:
-                self._process.join(timeout=TICK)
-        return None
+        return self._link.receive(TICK) if self._link is not None else None
 
-    def _send(self, message: tuple[Any, ...]) -> None:
+    def _send(self, message: Message) -> None:
+        link = self._link
         try:
             with self._sending:
-                if self._pipe is not None:
-                    self._pipe.send(message)
+                if link is not None:
+                    link.send(message)
         except (OSError, ValueError):
-            log.debug("the worker on %s is gone; %s was not told", self._device, message[0])
+            log.debug("the worker on %s is gone; %s was not told", self._name, message[0])

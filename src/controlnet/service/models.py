@@ -78,9 +78,10 @@ class Models:
         return own
 
     def usage(self) -> dict[str, Any]:
-        """Return the bytes of models and of the process, and what is loaded."""
+        """Return the process with its bytes, and those of models, and what is loaded."""
         loaded = [" on ".join(reversed(key)) for key in self._held]
-        return {"models": self._bytes(), "resident": _resident(), "loaded": loaded, "bound": self._bound}
+        process = {"process": os.getpid(), "resident": _resident()}
+        return process | {"models": self._bytes(), "loaded": loaded, "bound": self._bound}
 
     def release(self) -> None:
         """Let go of all models, as after memory ran out."""

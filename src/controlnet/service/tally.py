@@ -40,6 +40,12 @@ class Tally:
     ran: Histogram = field(default_factory=Histogram)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds that a worker took for each job, those of a group together, if there were any."""
+        groups, jobs = sum(self.companies.values()), sum(n * k for n, k in self.companies.items())
+        return self.ran.mean * groups / jobs if self.ran.mean is not None and jobs else None
+
     def refused(self, reason: str) -> None:
         """Count a refusal."""
         with self.lock:
