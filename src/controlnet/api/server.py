@@ -34,6 +34,9 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=2,
             proxy_headers=False,  # who calls is who connects, whatever a header says
             ws="none",
+            # Not what else may be installed, as it is beside Ray Serve: the same service everywhere.
+            loop="asyncio",
+            http="h11",
             lifespan="on",
         )
         super().__init__(config)

@@ -192,6 +192,7 @@ class Engine:
             self.tally.begun([now - job.born for job in group if not job.attempts])
             for job in group:
                 job.begun, job.attempts, job.state = now, job.attempts + 1, "running"
+                job.company = len(group)
             self._running += group
         for job in group:
             job.changed()
@@ -270,7 +271,7 @@ class Engine:
         if job in self._running:
             self._running.remove(job)
         ran = None if job.begun is None else job.ended - job.begun
-        self.tally.ended(state, ran, len(job.pictures))
+        self.tally.ended(state, ran, len(job.pictures), job.company)
         self._change.notify_all()
         job.changed()
 

@@ -27,7 +27,7 @@ class Made:
 class Job:
     """The state of a request; only the engine changes it, anyone may read and listen.
 
-    attempts: how often it was begun. alone: made by itself, since its company was lost with a worker.
+    attempts: how often it was begun. company: how many were begun with it, itself included. alone: made by itself, since its company was lost with a worker.
     version grows with each change, preview_number with each preview. `interrupted`: ended early at the
     client's wish, with what was there by then.
     """
@@ -53,6 +53,7 @@ class Job:
     failure: JobFailed | None = None
     interrupted: bool = False
     attempts: int = 0
+    company: int = 1
     alone: bool = False
     held: int = 0
     version: int = 0

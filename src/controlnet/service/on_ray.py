@@ -21,6 +21,7 @@ from controlnet.service.settings import Settings
 log = logging.getLogger(__name__)
 
 APPLICATION: Final = "controlnet"
+LOOK: Final = 2.0  # seconds between Serve's looks at a replica, after which it replaces a dead one
 LEAVE: Final = 10.0  # seconds for a replica to end its talk before it is killed
 
 
@@ -56,6 +57,7 @@ class Replicas:
             num_replicas=count,
             max_ongoing_requests=1,
             graceful_shutdown_timeout_s=LEAVE,
+            health_check_period_s=LOOK,
             ray_actor_options={"num_cpus": threads, "num_gpus": gpus},
             logging_config={"log_level": "WARNING", "enable_access_log": False},
         )

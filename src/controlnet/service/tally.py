@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+LATEST: Final = 0.1  # share of the latest job in the pace
 BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 
 
@@ -20,12 +21,6 @@ class Histogram:
         self.counts[next((i for i, bound in enumerate(BOUNDS) if value <= bound), len(BOUNDS))] += 1
         self.sum += value
 
-    @property
-    def mean(self) -> float | None:
-        """The mean of all values, if there are any."""
-        total = sum(self.counts)
-        return self.sum / total if total else None
-
 
 @dataclass
 class Tally:
@@ -38,26 +33,23 @@ class Tally:
     companies: Counter[int] = field(default_factory=Counter[int])  # groups by their number of jobs
     waited: Histogram = field(default_factory=Histogram)
     ran: Histogram = field(default_factory=Histogram)
+    pace: float | None = None  # seconds of a worker for a job, the latest ones counting most
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def pace(self) -> float | None:
-        """Seconds that a worker took for each job, those of a group together, if there were any."""
-        groups, jobs = sum(self.companies.values()), sum(n * k for n, k in self.companies.items())
-        return self.ran.mean * groups / jobs if self.ran.mean is not None and jobs else None
 
     def refused(self, reason: str) -> None:
         """Count a refusal."""
         with self.lock:
             self.refusals[reason] += 1
 
-    def ended(self, outcome: str, seconds: float | None, pictures: int) -> None:
-        """Count a job that is over; seconds: how long it ran, None if it never did."""
+    def ended(self, outcome: str, seconds: float | None, pictures: int, company: int = 1) -> None:
+        """Count a job that is over; seconds: how long it ran, with so many at once, None if it never did."""
         with self.lock:
             self.outcomes[outcome] += 1
             self.pictures += pictures
             if seconds is not None:
                 self.ran.add(seconds)
+                own = seconds / company
+                self.pace = own if self.pace is None else self.pace + LATEST * (own - self.pace)
 
     def begun(self, waited: list[float]) -> None:
         """Count a group of jobs that begins, by how long each of them waited."""
