@@ -27,9 +27,9 @@ class Made:
 class Job:
     """The state of a request; only the engine changes it, anyone may read and listen.
 
-    attempts: how often it was begun. company: how many were begun with it, itself included. alone: made by itself, since its company was lost with a worker.
-    version grows with each change, preview_number with each preview. `interrupted`: ended early at the
-    client's wish, with what was there by then.
+    attempts: how often it was begun; company: how many were begun with it, itself included; alone: it is made
+    by itself, since its company was lost with a worker. version grows with each change, preview_number with
+    each preview. `interrupted`: ended early at the client's wish, with what was there by then.
     """
 
     request: Request | None
