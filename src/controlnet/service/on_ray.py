@@ -50,6 +50,7 @@ class Replicas:
         if self._ours:
             _join(address, cores=count * threads + 1)
         gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0) / count)
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         serve.start(proxy_location="Disabled")  # nobody but the engine speaks to a replica
         deployment: Any = serve.deployment(Replica)
         deployed = deployment.options(
@@ -152,9 +153,10 @@ def _join(address: str | None, cores: int) -> None:
     how: dict[str, Any] = {}
     if address is None and not os.environ.get("RAY_ADDRESS"):
         # Nothing of a Ray that is this service's own is reached from elsewhere.
+        os.environ.setdefault("RAY_worker_niceness", "0")  # by default they run behind all else
         how = {"num_cpus": cores, "_node_ip_address": "127.0.0.1", "include_dashboard": False}
     try:
-        ray.init(address=address, log_to_driver=False, **how)
+        ray.init(address=address, log_to_driver=False, logging_level="warning", **how)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"at {address}" if address else "here"
         raise SettingError(
