@@ -1,8 +1,10 @@
 """`controlnet serve`: who may be reached, and how it ends."""
 
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +14,7 @@ import httpx
 import pytest
 
 from controlnet.api.app import build
-from controlnet.api.server import Server
+from controlnet.api.server import Server, listen
 from controlnet.cli.app import main
 from controlnet.service import Busy, Catalog, Closing, Engine, Generate, Limits
 
@@ -52,6 +54,25 @@ def test_a_signal_finishes_the_jobs_in_hand_and_a_second_one_does_not_wait():
         threading.Event().wait(0.1)
     assert server.should_exit
     engine.stop()
+
+
+def test_small_answers_do_not_wait_for_an_acknowledgement_of_their_head():
+    async def connected() -> int:
+        waiting: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+
+        async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            waiting.set_result(writer.get_extra_info("socket"))
+            writer.close()
+
+        opened = listen("127.0.0.1", 0)
+        async with await asyncio.start_server(meet, sock=opened):
+            _, writer = await asyncio.open_connection(*opened.getsockname())
+            delay = (await waiting).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            await writer.wait_closed()
+        return delay
+
+    assert asyncio.run(connected()) == 1
 
 
 @pytest.mark.slow
