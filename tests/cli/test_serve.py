@@ -32,6 +32,19 @@ def test_a_base_that_is_not_there_is_told_in_one_line(capsys):
     assert "nowhere" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        (["--replicas", "2"], "--ray"),
+        (["--address", "10.0.0.1:6379"], "--ray"),
+        (["--ray", "--device", "cuda:0", "--device", "cuda:1"], "--replicas"),
+    ],
+)
+def test_what_only_ray_can_do_wants_ray(given, word, capsys):
+    assert main(["serve", *given]) == 2
+    assert word in capsys.readouterr().err.partition("wanted")[2]
+
+
 def test_a_signal_finishes_the_jobs_in_hand_and_a_second_one_does_not_wait():
     engine = Engine(Catalog.of(), limits=Limits(per_client=1))
     server = Server(build(engine, owns_engine=False), engine, drain=60)

@@ -1,14 +1,18 @@
 """A replica's talk without Ray: its box is a stand-in, its models are none."""
 
 import asyncio
+import sys
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
+from controlnet.errors import MissingExtra
 from controlnet.service import Annotate, Catalog, Limits, Settings, replica
-from controlnet.service.replica import Box, Replica
+from controlnet.service.box import Box
+from controlnet.service.on_ray import Replicas
+from controlnet.service.replica import Replica
 from controlnet.shapes import render
 
 
@@ -75,6 +79,12 @@ def test_a_replica_works_for_one_talk_after_the_other_with_the_same_models(made)
     wanted = ["here", "ready", "taken", "step", "done", "idle"]
     assert [asyncio.run(talk()) for _ in range(2)] == [wanted, wanted]
     assert loaded == [1]
+
+
+def test_without_ray_serve_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match="ray-serve"):
+        Replicas(Catalog.of(), Settings(), Limits(), 2)
 
 
 def test_who_leaves_in_the_middle_stops_the_work_at_its_next_step(made, monkeypatch):

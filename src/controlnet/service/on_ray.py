@@ -12,10 +12,11 @@ import threading
 from typing import Any, Final
 
 from controlnet.errors import MissingExtra, SettingError
+from controlnet.service.box import Box
 from controlnet.service.catalog import Catalog
 from controlnet.service.limits import Limits
 from controlnet.service.link import Message
-from controlnet.service.replica import Box, Replica
+from controlnet.service.replica import Replica
 from controlnet.service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,10 @@ class Replicas:
         import ray  # pyright: ignore[reportMissingImports]
         from ray import serve  # pyright: ignore[reportMissingImports]
 
-        serve.delete(APPLICATION)
+        try:
+            serve.delete(APPLICATION)
+        except Exception as error:  # of Ray's many kinds: there is nothing left to let go
+            log.warning("Ray did not take back the replicas (%s)", type(error).__name__)
         if self._ours:
             ray.shutdown()
 

@@ -21,21 +21,6 @@ from controlnet.service.worker import HUNG_UP, attend, limit_threads, set_up
 log = logging.getLogger(__name__)
 
 
-class Box:
-    """What the engine says to one replica, in order; the talk is over when the box is gone."""
-
-    def __init__(self) -> None:
-        self._said: asyncio.Queue[list[Any]] = asyncio.Queue()
-
-    async def put(self, held: list[Any]) -> None:
-        """Take a message: a list of one reference, so that it is not opened here."""
-        self._said.put_nowait(held)
-
-    async def take(self) -> list[Any]:
-        """Give the next one, when there is one."""
-        return await self._said.get()
-
-
 class Wire:
     """The worker's end, between its thread and the event loop of its replica."""
 
