@@ -160,7 +160,7 @@ def _join(address: str | None, cores: int) -> None:
         os.environ.setdefault("RAY_worker_niceness", "0")  # by default they run behind all else
         how = {"num_cpus": cores, "_node_ip_address": "127.0.0.1", "include_dashboard": False}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="warning", **how)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **how)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"at {address}" if address else "here"
         raise SettingError(
