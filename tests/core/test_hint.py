@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from controlnet.core.hint import hint_encoder
+from controlnet.core.hint import CentredUnshuffle, hint_encoder
 
-FORMS = ["published", "paper", "unshuffle"]
+FORMS = ["published", "paper", "unshuffle", "centred"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -42,6 +42,15 @@ def test_paper_form_has_the_paper_s_channels():
     convs = [layer for layer in hint_encoder("paper", 3, 320) if isinstance(layer, nn.Conv2d)]
     assert [conv.out_channels for conv in convs] == [16, 32, 64, 128, 320]
     assert [conv.kernel_size[0] for conv in convs] == [4, 4, 4, 4, 1]
+
+
+def test_centred_pixels_keep_all_that_the_map_says():
+    maps = torch.rand(2, 3, 16, 24, dtype=torch.float64)
+    found = CentredUnshuffle(8)(maps)
+    pixels, mean = found[:, :-3], found[:, -3:]
+    assert pixels.shape == (2, 192, 2, 3) and pixels.mean(dim=(1, 2, 3)).abs().max() < 1e-12
+    again = nn.functional.pixel_shuffle(pixels, 8) + mean.mean(dim=(2, 3), keepdim=True)
+    torch.testing.assert_close(again, maps)
 
 
 @pytest.mark.parametrize("form", FORMS)

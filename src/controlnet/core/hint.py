@@ -1,6 +1,6 @@
 """The hint encoder, Z(c; Θz1): from a picture of the condition to features of the network's own size.
 
-Three forms, each a plain sequence that ends in a zero convolution:
+Four forms, each a plain sequence that ends in a zero convolution:
 
     published   eight 3×3 convolutions with SiLU, 16 16 32 32 96 96 256 channels, three of them stride 2, the
                 last itself a zero convolution of 3×3: the form of the published weights, so that they load.
@@ -8,6 +8,9 @@ Three forms, each a plain sequence that ends in a zero convolution:
                 paper gives all four stride 2, which would make 512 pixels 32, not 64: the last one has none.
     unshuffle   pixels moved into channels, two 3×3 convolutions with SiLU, then Z. No pixel is lost, and it
                 learns far sooner where there are no published weights to start from.
+    centred     the same of the map less its mean, which goes along in channels of its own. For maps that are
+                bright all over, such as depth: their mean moves all weights of a unit alike, and drowns what
+                differs from place to place (docs/shapes.md, "Every condition").
 
 Legend: B batch; K H W the condition; C h w the hint, h = H/s, w = W/s; s the stride.
 """
@@ -16,11 +19,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pixel_unshuffle
 
 from controlnet.core.zero import Init, zero_conv
 
-HintForm = Literal["published", "paper", "unshuffle"]
+HintForm = Literal["published", "paper", "unshuffle", "centred"]
 WIDTHS = (16, 32, 96, 256)  # of the published form, at full, half, quarter and eighth size
 
 
@@ -32,7 +37,7 @@ def hint_encoder(
     init: Init = "zero",
 ) -> nn.Sequential:
     """Build one form: (B,K,H,W) in [0,1] → (B,C,h,w); the stride is 2 for each width after the first."""
-    forms = {"published": _published, "paper": _paper, "unshuffle": _unshuffle}
+    forms = {"published": _published, "paper": _paper, "unshuffle": _unshuffle, "centred": _centred}
     return forms[form](condition_channels, channels, widths, init)
 
 
@@ -57,11 +62,34 @@ def _paper(condition_channels: int, channels: int, widths: Sequence[int], init: 
 
 def _unshuffle(condition_channels: int, channels: int, widths: Sequence[int], init: Init) -> nn.Sequential:
     stride = 2 ** (len(widths) - 1)
+    return _from_pixels(nn.PixelUnshuffle(stride), condition_channels * stride**2, channels, init)
+
+
+def _centred(condition_channels: int, channels: int, widths: Sequence[int], init: Init) -> nn.Sequential:
+    stride = 2 ** (len(widths) - 1)
+    return _from_pixels(CentredUnshuffle(stride), condition_channels * (stride**2 + 1), channels, init)
+
+
+def _from_pixels(pixels: nn.Module, moved: int, channels: int, init: Init) -> nn.Sequential:
     return nn.Sequential(
-        nn.PixelUnshuffle(stride),  # B K·s² h w
-        nn.Conv2d(condition_channels * stride**2, channels, 3, padding=1),
+        pixels,  # B moved h w
+        nn.Conv2d(moved, channels, 3, padding=1),
         nn.SiLU(),
         nn.Conv2d(channels, channels, 3, padding=1),
         nn.SiLU(),
         zero_conv(channels, channels, init),
     )
+
+
+class CentredUnshuffle(nn.Module):
+    """Pixels moved into channels, less their mean over the map, and the mean: (B,K,H,W) → (B,K·s²+K,h,w)."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """Return what the encoder's first convolution sees."""
+        mean = condition.mean(dim=(2, 3), keepdim=True)
+        pixels = pixel_unshuffle(condition - mean, self.stride)
+        return torch.cat([pixels, mean.expand(-1, -1, *pixels.shape[2:])], dim=1)

@@ -32,7 +32,8 @@ class Changes(TypedDict, total=False):
 class ControlSettings:
     """The defaults are those of the published weights; SettingError for a value that is not offered.
 
-    hint                 form of the hint encoder (see `hint`); "unshuffle" learns soonest from scratch
+    hint                 form of the hint encoder (see `hint`); "unshuffle" learns soonest from scratch,
+                         "centred" where maps are bright all over
     init                 how each Z starts; "gaussian" is the paper's ablation
     copy                 what stands beside the base; "lite" is the paper's ablation (see `lite`)
     connect              "middle" cuts all links to the decoder but the middle one (paper, section 3.3)

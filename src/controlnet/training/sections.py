@@ -16,9 +16,10 @@ class Section(BaseModel):
 class Control(Section):
     """What is trained: the copy of the base's encoder, its hint encoder and its zero convolutions."""
 
-    hint: Literal["published", "paper", "unshuffle"] = Field(
+    hint: Literal["published", "paper", "unshuffle", "centred"] = Field(
         default="published",
-        description="Hint encoder: of the published weights, of the paper's text, or pixel-unshuffle.",
+        description="Hint encoder: of the published weights, of the paper's text, or pixel-unshuffle; "
+        "centred: the last of the map less its mean, for depth and other maps that are bright all over.",
     )
     init: Literal["zero", "gaussian"] = Field(
         default="zero", description="Start of the zero convolutions (an ablation)."
