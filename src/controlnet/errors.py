@@ -10,6 +10,7 @@
     ├── ShapeError        tensors or pictures of sizes that do not go together
     ├── MissingExtra      an optional dependency that is not installed
     ├── TrainingStopped   a run that ended early, with its state saved
+    │   └── TrainingDiverged  one whose loss is no number, or blew up
     └── ServiceError      a request that the service cannot answer
 
 Every message says what was got, what was wanted, and the mend. The command line prints it as one line and
@@ -57,6 +58,10 @@ class MissingExtra(ControlNetError, ImportError):
 
 class TrainingStopped(ControlNetError):
     """A run that ended early (Ctrl-C, SIGTERM, divergence) with its state saved."""
+
+
+class TrainingDiverged(TrainingStopped):
+    """A run whose loss is no number or blew up; the message names the last good state."""
 
 
 class ServiceError(ControlNetError):

@@ -10,7 +10,7 @@ PLACES: Final = (_ROOT / "plans", _ROOT.parents[1] / "plans")
 
 
 def shipped_plan(name: str) -> Path:
-    """Find a plan by its file's name without suffix; PlanError where this installation has no such plan."""
+    """Find a plan, or "studies/NAME", by its file's name without suffix; PlanError where there is none."""
     for place in PLACES:
         path = place / f"{name}.yaml"
         if path.is_file():

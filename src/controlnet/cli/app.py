@@ -22,6 +22,7 @@ from controlnet.cli import (
     sample,
     serve,
     shapes,
+    study,
     train,
     upscale,
     weights,
@@ -84,7 +85,7 @@ def options(
 
 for _command in (
     *(demo, sample, upscale, frames, annotate, gallery, serve),
-    *(dataset, train, evaluate, info, convert, weights, shapes),
+    *(dataset, train, evaluate, study, info, convert, weights, shapes),
 ):
     _command.register(app)
 

@@ -87,6 +87,10 @@ class Cases:
             raise IndexError(index)
         return self._kept(index)
 
+    def under(self, condition: str) -> "Cases":
+        """Return the same examples under another condition."""
+        return Cases(self.data, condition, self.size, self.count)
+
     def caption(self, index: int) -> str:
         """Return the caption of any example of the data set, evaluated or not."""
         return self._caption(index)

@@ -28,7 +28,7 @@ from controlnet.evaluation.ranks import Ranks
 from controlnet.evaluation.subjects import Subject, pictures_in
 from controlnet.files import whole
 from controlnet.sampling import Control, sample_latents
-from controlnet.sampling.control import mode_of
+from controlnet.sampling.control import Law, Mode, mode_of
 from controlnet.sampling.images import to_pictures
 from controlnet.sampling.prompts import encode_pairs
 
@@ -50,6 +50,16 @@ class Sampling:
     def seed_of(self, index: int, number: int) -> int:
         """Return the seed of an example's picture."""
         return self.seed + index + number * NEXT_SEED
+
+
+@dataclass(frozen=True)
+class _Acting:
+    """A ControlNet that takes part in a picture, and the examples whose maps it gets."""
+
+    net: ControlNet
+    cases: Cases
+    mode: Mode
+    law: Law | None
 
 
 @final
@@ -104,7 +114,7 @@ class Gallery:
     ) -> None:
         """Make the pictures that are lacking, this process its share; `advance` is told how many."""
         work = [(setting, *piece) for setting in settings for piece in self.lacking(subject, setting)]
-        base, net = self._base, None
+        base, acting = self._base, None
         for setting, number, rows in work:
             # By the batch's own number: what is lacking changes while others work.
             if not ranks.mine(rows.start // self._sampling.batch + number):
@@ -115,10 +125,9 @@ class Gallery:
             elif subject.kind == "pictures":
                 made = list(self._brought(subject, cases))
             else:
-                if net is None and subject.source is not None:
-                    base = with_decoders(self._base, [subject.source])
-                    net = load_controlnet(subject.source, base).eval()
-                made = self._sampled(subject, base, net, setting, number, cases)
+                if acting is None:
+                    base, acting = self._acting(subject)
+                made = self._sampled(subject, base, acting, setting, number, cases)
             for case, picture in zip(cases, made, strict=True):
                 path = self.path(subject, setting, case.index, number)
                 if not path.is_file():  # of a batch that was stopped some may be there
@@ -146,14 +155,33 @@ class Gallery:
         if subject.kind == "control":
             told |= {"weights": subject.digest, "condition": condition, "mode": subject.mode or "balanced"}
             told |= {"decoder": subject.decoder} if subject.decoder else {}
+            if subject.parts:
+                told["condition"] = [part.condition for part in subject.parts]
+            if subject.law is not None:
+                told["law"] = subject.law
         return told | asdict(self._sampling)
+
+    def _acting(self, subject: Subject) -> tuple[Base, list["_Acting"]]:
+        """Load a subject's ControlNets, each with the examples it acts on, and give the base for them."""
+        parts = [part for part in subject.parts or (subject,) if part.source is not None]
+        base = with_decoders(self._base, [part.source for part in parts if part.source is not None])
+        mode, law = mode_of(subject.mode or "balanced"), subject.law
+        return base, [
+            _Acting(
+                load_controlnet(part.source or "", base).eval(),
+                self._cases if part is subject else self._cases.under(part.condition or ""),
+                mode,
+                law,
+            )
+            for part in parts
+        ]
 
     @torch.inference_mode()
     def _sampled(
         self,
         subject: Subject,
         base: Base,
-        net: ControlNet | None,
+        acting: Sequence["_Acting"],
         setting: str,
         number: int,
         cases: Sequence[Case],
@@ -163,10 +191,10 @@ class Gallery:
         prompts = [self.prompt(subject, setting, case) for case in cases]
         negatives = [how.negative] * len(prompts) if how.guidance_scale != 1.0 else None
         controls: list[Control] = []
-        if net is not None:
-            stack = np.stack([case.condition for case in cases]).transpose(0, 3, 1, 2)
-            image = torch.from_numpy(stack.astype(np.float32) / 255).to(base.device, base.dtype)
-            controls.append(Control(net, image, mode=mode_of(subject.mode or "balanced")))
+        for one in acting:
+            maps = np.stack([one.cases[case.index].condition for case in cases]).transpose(0, 3, 1, 2)
+            image = torch.from_numpy(maps.astype(np.float32) / 255).to(base.device, base.dtype)
+            controls.append(Control(one.net, image, mode=one.mode, law=one.law))
         latents = sample_latents(
             base,
             *encode_pairs(base, prompts, negatives, (width, height)),

@@ -18,7 +18,16 @@ from controlnet.evaluation.metric import Pixels
 from controlnet.evaluation.prompts import SETTINGS, checked
 from controlnet.evaluation.ranks import Ranks
 from controlnet.evaluation.results import Report, Row, Section, number
-from controlnet.evaluation.subjects import CEILING, PROMPT_ONLY, Subject, control, elsewhere, unlike
+from controlnet.evaluation.subjects import (
+    CEILING,
+    PROMPT_ONLY,
+    Subject,
+    control,
+    elsewhere,
+    together,
+    unlike,
+)
+from controlnet.sampling.control import Law
 
 GUIDANCE: Final = 7.5  # where no ControlNet's file tells what its training sampled with
 SHOWN: Final = 6  # examples on the page
@@ -33,16 +42,18 @@ log = logging.getLogger(__name__)
 class Request:
     """What is to be evaluated, on what and how; what is None is chosen, and told in the report.
 
-    controls: ControlNets by path, shipped name or hub id, as a mapping under names of one's own. pictures:
+    controls: ControlNets by path, shipped name or hub id, as a mapping under names of one's own; a sequence
+    of them acts at once, each on maps of its own condition, and is measured under `condition`. pictures:
     folders of pictures from elsewhere, by name, in the data set's order. data: "shapes" or a data set's
     folder. condition: where neither a ControlNet's file nor the data set tells. size: side in pixels; the
     base's own unless given. prompts: settings of `prompts.SETTINGS`. seeds: pictures of each example.
     metrics: their texts, such as "edge_f1(low=50)". baselines: the base by its prompt alone, and the
     autoencoder's reconstruction of the true pictures. mode, guidance_scale: else those of the ControlNet's
-    own training, or "balanced" and 7.5. published: rows of a paper's table, shown beside.
+    own training, or "balanced" and 7.5. law: of the soft weights, in the modes that have them. published:
+    rows of a paper's table, shown beside.
     """
 
-    controls: Mapping[str, str | Path]
+    controls: Mapping[str, str | Path | Sequence[str | Path]]
     out: Path
     base: str | Path | Base = SHAPES
     data: str | Path = SHAPES
@@ -55,6 +66,7 @@ class Request:
     pictures: Mapping[str, str | Path] | None = None
     baselines: bool = True
     mode: str | None = None
+    law: Law | None = None
     guidance_scale: float | None = None
     steps: int = 20
     sampler: str = "dpm++2m"
@@ -149,8 +161,11 @@ def evaluate_request(request: Request, bar: Bar | None = None) -> Report | None:
 
 
 def _subjects(request: Request) -> list[Subject]:
-    found = [control(path, name) for name, path in request.controls.items()]
-    found = [replace(one, mode=request.mode or one.mode) for one in found]
+    found = [
+        control(source, name) if isinstance(source, str | Path) else together(source, name)
+        for name, source in request.controls.items()
+    ]
+    found = [replace(one, mode=request.mode or one.mode, law=request.law) for one in found]
     found += [elsewhere(name, folder) for name, folder in (request.pictures or {}).items()]
     if not found and not request.baselines:
         raise SettingError("got nothing to evaluate; wanted a ControlNet, or a folder of pictures")
@@ -239,9 +254,9 @@ def _settings(
         for subject in members:
             if subject.kind == "control":
                 along = f", decoder {subject.decoder}" if subject.decoder else ""
-                told[f"ControlNet {subject.name}"] = (
-                    f"{subject.digest}, mode {subject.mode or 'balanced'}{along}"
-                )
+                law = f", law {subject.law}" if subject.law else ""
+                mode = f"mode {subject.mode or 'balanced'}{law}"
+                told[f"ControlNet {subject.name}"] = f"{subject.digest}, {mode}{along}"
             elif subject.kind == "pictures":
                 told[f"pictures {subject.name}"] = str(subject.source)
     told |= {f"prompt {name}": SETTINGS[name] for name in prompts}

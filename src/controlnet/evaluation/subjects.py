@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -11,6 +11,7 @@ from controlnet.checkpoints import describe
 from controlnet.checkpoints.decoder import decoder_of, fingerprint_in
 from controlnet.checkpoints.shipped import found
 from controlnet.errors import SettingError
+from controlnet.sampling.control import Law
 
 Kind = Literal["control", "prompt only", "ceiling", "pictures"]
 
@@ -25,7 +26,8 @@ class Subject:
 
     condition: what a ControlNet was trained on, if its file tells. mode, guidance: those of its training's
     own samples, if its file tells. digest: names the weights. decoder: fingerprint of the base's decoder that
-    was trained along with it and lies beside it.
+    was trained along with it and lies beside it. law: of the soft weights, in the modes that have them. parts:
+    ControlNets that act at once, their residuals summed, each under its own condition.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Subject:
     guidance: float | None = None
     digest: str = ""
     decoder: str = ""
+    law: Law | None = None
+    parts: "tuple[Subject, ...]" = ()
 
     @property
     def prompted(self) -> bool:
@@ -65,6 +69,21 @@ def control(source: str | Path, name: str | None = None) -> Subject:
         _digest(path),
         "" if decoder is None else fingerprint_in(decoder),
     )
+
+
+def together(sources: Sequence[str | Path], name: str) -> Subject:
+    """Find ControlNets that shall act at once; SettingError where a file does not tell its condition."""
+    parts = tuple(control(source) for source in sources)
+    for part in parts:
+        if part.condition is None:
+            raise SettingError(
+                f"{part.source} does not tell its condition; only ControlNets that do can act at once"
+            )
+    if not parts:
+        raise SettingError(f"{name!r} names no ControlNet; wanted at least one")
+    first, digest = parts[0], hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()[:16]
+    decoder = next((part.decoder for part in parts if part.decoder), "")  # a base has one: others are refused
+    return replace(first, name=name, source=None, digest=digest, decoder=decoder, parts=parts)
 
 
 def elsewhere(name: str, folder: str | Path) -> Subject:

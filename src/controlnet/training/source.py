@@ -1,6 +1,7 @@
 """From the data section of a plan to two data sets: one to train on, one held out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ SIDED: Final = (
     "normals",
 )  # families whose maps mean left and right, so that a mirror makes them false
 
+_drawings: dict[Hashable, dict[int, Item]] | None = None  # by what draws them; None: kept by nobody
+
 
 def open_data(
     plan: Data, size: int, remember: bool, annotator: Annotator | None = None
@@ -48,6 +51,17 @@ def open_data(
         squares.transform = replace(data.transform, size=size)
         held_out = Subset(squares, held_out.indices)
     return training, held_out
+
+
+@contextmanager
+def drawings_kept() -> Iterator[None]:
+    """Keep within the block what generators draw, from one run to the next: drawing takes long."""
+    global _drawings
+    before, _drawings = _drawings, {}
+    try:
+        yield
+    finally:
+        _drawings = before
 
 
 def open_pictures(plan: Data, size: int) -> Dataset:
@@ -104,12 +118,12 @@ def _open(plan: Data, size: int, remember: bool, annotator: Annotator | None = N
             )
         _refuse_mirrored(plan, plan.condition)
         scenes = Scenes(plan.seed, size, plan.condition)
-        drawn = _Drawn(scenes, plan.count or 0, remember)
+        drawn = _Drawn(scenes, plan, size, remember)
         return InMemory(drawn, flip=plan.flip, label_map=scenes.label_map)
     if annotator is None and plan.condition is not None:
         annotator = condition(plan.condition)
     if plan.source == "circles":
-        drawn = _Drawn(Circles(plan.seed, size), plan.count or 0, remember)
+        drawn = _Drawn(Circles(plan.seed, size), plan, size, remember)
         return InMemory(drawn, flip=plan.flip, annotator=annotator)
     if not Path(plan.source).exists():
         raise PlanError(
@@ -154,9 +168,10 @@ def _family(spec: str) -> str | None:
 class _Drawn(Sequence[Item]):
     """Examples of a generator, drawn when asked for, and then kept if `remember`."""
 
-    def __init__(self, draw: Callable[[int], Item], count: int, remember: bool) -> None:
-        self._draw, self._count, self._remember = draw, count, remember
-        self._kept: dict[int, Item] = {}
+    def __init__(self, draw: Callable[[int], Item], plan: Data, size: int, remember: bool) -> None:
+        self._draw, self._count, self._remember = draw, plan.count or 0, remember
+        own = (plan.source, plan.seed, plan.condition, size)
+        self._kept: dict[int, Item] = {} if _drawings is None else _drawings.setdefault(own, {})
 
     def __len__(self) -> int:
         return self._count

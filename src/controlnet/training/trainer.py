@@ -4,7 +4,7 @@ import math
 from contextlib import closing
 from pathlib import Path
 
-from controlnet.errors import TrainingStopped
+from controlnet.errors import TrainingDiverged, TrainingStopped
 from controlnet.training.bands import mean_and_bands
 from controlnet.training.book import Book
 from controlnet.training.divergence import blown_up, no_number, set_aside
@@ -32,12 +32,12 @@ def train(
 
     resume goes on from the newest whole state, exactly: on one machine a run that was killed and resumed
     ends with the same weights, bit for bit, and the same metrics.jsonl as one that was left alone. Ctrl-C
-    and SIGTERM save the state and raise TrainingStopped; so does, without saving, a loss that is no number
-    or blows up (see `divergence`), which names the last good state. on_event is told of all that happens
-    (see `events`). weighs: log an estimate of the memory first. Raises PlanError for a plan that cannot be
-    followed, for one that is weighed and does not fit the device, and for a folder that is taken, DataError
-    for data that cannot be used, CheckpointError for weights that cannot be loaded, SettingError for a folder
-    that cannot be written to, or no more.
+    and SIGTERM save the state and raise TrainingStopped; a loss that is no number or blows up (see
+    `divergence`) raises TrainingDiverged, without saving, which names the last good state. on_event is told
+    of all that happens (see `events`). weighs: log an estimate of the memory first. Raises PlanError for a
+    plan that cannot be followed, for one that is weighed and does not fit the device, and for a folder that
+    is taken, DataError for data that cannot be used, CheckpointError for weights that cannot be loaded,
+    SettingError for a folder that cannot be written to, or no more.
     """
     with engine_of(plan) as engine, stop_requests() as stop:
         leads = engine.is_main_process
@@ -68,12 +68,12 @@ def train(
                 loss, bands = mean_and_bands(passes, shop.base.objective.timesteps)
                 norm = shop.gradient_norm()
                 if not math.isfinite(loss) or not (math.isfinite(norm) or shop.skips_overflows):
-                    raise TrainingStopped(no_number(step, loss, norm, run.folder))
+                    raise TrainingDiverged(no_number(step, loss, norm, run.folder))
                 if (since := book.divergence.feed(step, loss)) is not None:
                     if leads:
                         set_aside(run.folder, since)
                     shop.engine.wait()
-                    raise TrainingStopped(blown_up(step, since, book.divergence, run.folder))
+                    raise TrainingDiverged(blown_up(step, since, book.divergence, run.folder))
                 shop.update(step)
 
                 if instruments.due(step):

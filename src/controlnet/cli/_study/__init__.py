@@ -1,0 +1,1 @@
+"""What `controlnet study` does once its options are read."""
