@@ -136,12 +136,12 @@ class Study(Section):
         named = {self.arms[arm].base, self.plan_of(arm).base if self.trains(arm) else None}
         return frozenset(name for name in named if name in self.bases)
 
-    def check(self, arm: str) -> None:
-        """Raise PlanError for an arm that cannot be followed."""
+    def check(self, arm: str, changes: Sequence[str] = ()) -> None:
+        """Raise PlanError for an arm that cannot be followed, or whose run does not keep what is measured."""
         measure = self.measure_of(arm)
         if not self.trains(arm):
             return
-        plan = self.plan_of(arm)
+        plan = self.plan_of(arm, self.seeds[0], changes)
         for step in (at for at in measure.at if at not in (0, END)):
             kept = range(plan.steps - plan.save.every * (plan.save.keep - 1), plan.steps + 1)
             if int(step) % plan.save.every or step not in kept:

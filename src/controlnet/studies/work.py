@@ -51,6 +51,8 @@ class Work:
         Raises TrainingStopped where a signal came, and whatever training and measuring raise.
         """
         for study in studies:
+            for arm in study.arms:
+                study.check(arm, self.changes)
             for name in study.bases.keys() - self.bases.keys():
                 log.warning("%s: left out is what wants the base %r, %s", study.name, name, study.bases[name])
         with drawings_kept():
