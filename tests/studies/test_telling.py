@@ -12,7 +12,8 @@ from controlnet.studies.outcome import ArmOutcome, Outcome, Values
 from controlnet.studies.picture import picture
 from controlnet.studies.places import Places
 from controlnet.studies.study import Study
-from controlnet.studies.table import arrival, table, told
+from controlnet.studies.table import reached, table
+from controlnet.studies.table import told as cell
 
 UP = {"edge_f1": True, "fid": False, "normal_angle": False}
 
@@ -30,6 +31,7 @@ def arm(name: str, **others: Any) -> ArmOutcome:
         },
         "higher": UP,
         "curves": {"gain": [[(5, 0.0), (10, 0.5)], [(5, 0.1), (10, 0.7)]]},
+        "rose": [2, 2],
         "arrived": [4, 6],
     }
     return ArmOutcome(name, **{**values, **others})
@@ -42,12 +44,12 @@ def outcome(*arms: ArmOutcome, wanted: int = 2) -> Outcome:
 
 def test_what_stands_beside_has_rows_where_it_is_the_same_for_all() -> None:
     assert table(outcome(arm("one"), arm("other"), wanted=3)).splitlines() == [
-        "|  | seeds | arrival | edge_f1 ↑ | closed | fid ↓ |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        "| prompt only |  |  | 0.100 |  | 2.000 |",
-        "| one | 2 of 3 | 5 ± 1 | 0.500 ± 0.141 | 50% | 4.000 ± 1.414 |",
-        "| other | 2 of 3 | 5 ± 1 | 0.500 ± 0.141 | 50% | 4.000 ± 1.414 |",
-        "| ceiling |  |  | 0.900 |  | 1.000 |",
+        "|  | seeds | gain from step | arrival | edge_f1 ↑ | closed | fid ↓ |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| prompt only |  |  |  | 0.100 |  | 2.000 |",
+        "| one | 2 of 3 | 2 ± 0 | 5 ± 1 | 0.500 ± 0.141 | 50% | 4.000 ± 1.414 |",
+        "| other | 2 of 3 | 2 ± 0 | 5 ± 1 | 0.500 ± 0.141 | 50% | 4.000 ± 1.414 |",
+        "| ceiling |  |  |  | 0.900 |  | 1.000 |",
     ]
 
 
@@ -63,10 +65,9 @@ def test_it_has_columns_where_it_differs() -> None:
         },
     )
     lines = table(outcome(arm("canny"), normal)).splitlines()
-    assert lines[0] == (
-        "|  | seeds | arrival | metric | prompt only | with control | ceiling | closed | fid |"
-    )
-    assert lines[3] == "| normal | 2 | 5 ± 1 | normal_angle ↓ | 50.00 | 30.00 | 10.00 | 50% | – |"
+    told = ["metric", "prompt only", "with control", "ceiling", "closed", "fid ↓"]
+    assert lines[0] == f"|  | seeds | gain from step | arrival | {' | '.join(told)} |"
+    assert lines[3] == "| normal | 2 | 2 ± 0 | 5 ± 1 | normal_angle ↓ | 50.00 | 30.00 | 10.00 | 50% | – |"
 
 
 def test_several_prompts_are_columns_and_what_nobody_tells_is_left_out() -> None:
@@ -78,7 +79,7 @@ def test_several_prompts_are_columns_and_what_nobody_tells_is_left_out() -> None
 
 def test_of_runs_alone_it_tells_what_they_recorded_last() -> None:
     text = table(outcome(arm("a", measured={}, beside={})))
-    assert "| a | 2 | 5 ± 1 | 0.600 ± 0.141 |" in text
+    assert "| a | 2 | 2 ± 0 | 5 ± 1 | 0.600 ± 0.141 |" in text
 
 
 def test_nothing_yet() -> None:
@@ -86,7 +87,7 @@ def test_nothing_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrived", "diverged", "said"),
+    ("steps", "diverged", "said"),
     [
         ([40, 60], [], "50 ± 14"),
         ([40, None], [], "40 (1 of 2)"),
@@ -95,12 +96,12 @@ def test_nothing_yet() -> None:
         ([], ["x", "y"], "diverged (2)"),
     ],
 )
-def test_arrival(arrived: list[int | None], diverged: list[str], said: str) -> None:
-    assert arrival(arm("a", arrived=arrived, diverged=diverged)) == said
+def test_reached(steps: list[int | None], diverged: list[str], said: str) -> None:
+    assert reached(arm("a", diverged=diverged), steps) == said
 
 
 def test_a_nought_is_told_as_exact_only_where_it_is() -> None:
-    assert (told(Values([0.0, 0.0])), told(Values([0.0001]))) == ("0", "0.000")
+    assert (cell(Values([0.0, 0.0])), cell(Values([0.0001]))) == ("0", "0.000")
 
 
 def test_the_document_keeps_what_others_wrote(tmp_path: Path) -> None:

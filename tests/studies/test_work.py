@@ -135,7 +135,7 @@ def test_a_run_that_diverges_is_told_and_not_tried_again(
     for _ in range(2):
         assert len(done(working, study)) == 2
     assert tried == ["full", "lite"]
-    assert "| lite | 1 | diverged (1) |" in table(Outcome.of(study, working))
+    assert "| lite | 1 | diverged (1) | diverged (1) |" in table(Outcome.of(study, working))
 
 
 def test_at_the_first_step_the_distance_is_nothing_and_not_nearly_nothing(

@@ -41,7 +41,8 @@ class ArmOutcome:
 
     seeds: those of which anything is told. measured: by step and then by prompt setting and metric; beside:
     the same of the base by its prompt alone and of the ceiling, whose prompt is "any". curves: by name, one
-    for each seed. arrived: the step of each finished run, None where control has not arrived. diverged: why.
+    for each seed. rose, arrived: the steps at which each finished run's gain rose and control arrived, None
+    where it has not. diverged: why.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ArmOutcome:
     beside: dict[str, dict[Key, list[float]]] = field(default_factory=dict)
     higher: dict[str, bool] = field(default_factory=dict)
     curves: dict[str, list[Curve]] = field(default_factory=dict)
+    rose: list[int | None] = field(default_factory=list)
     arrived: list[int | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     diverged: list[str] = field(default_factory=list)
@@ -143,6 +145,7 @@ def _read_run(found: ArmOutcome, folder: RunFolder) -> bool:
         return False
     else:
         result = json.loads(folder.result.read_text(encoding="utf-8"))
+        found.rose.append(result["gain_rose_at"])
         found.arrived.append(result["arrived_at"])
         found.seconds.append(result["seconds"])
     lines = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]

@@ -10,6 +10,8 @@ from controlnet.studies.outcome import ArmOutcome, Outcome, Values
 from controlnet.studies.study import END, Moment
 
 NOTHING: Final = "–"
+DISTANCE: Final = "distance"
+WAYS: Final = ("gain from step", "arrival")
 
 
 def table(outcome: Outcome) -> str:
@@ -26,23 +28,21 @@ def table(outcome: Outcome) -> str:
 def _with_rows(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], list[list[str]]]:
     keys = _keys(arms)
     several = len({prompt for prompt, _ in keys}) > 1
-    higher = {name: up for arm in arms for name, up in arm.higher.items()}
     first = _metrics(arms)[0]
-    head = ["", "seeds", "arrival"]
+    head = ["", "seeds", *WAYS]
     for prompt, metric in keys:
-        arrow = f" {ARROWS[higher[metric]]}" if metric in higher else ""
-        head.append(f"{metric}{arrow}" + f", {_said(prompt)}" * (several and bool(arrow)))
+        head.append(_headed(metric, arms) + f", {_said(prompt)}" * (several and metric != DISTANCE))
         head += ["closed"] * (metric == first)
     rows = [_beside(arms[0], PROMPT_ONLY, keys, first)]
     for arm in arms:
         for at in arm.measured:
-            row = [_label(arm, at), _seeds(arm, wanted), arrival(arm) if at == END else NOTHING]
+            row = [_label(arm, at), _seeds(arm, wanted), *_ways(arm, at)]
             for prompt, metric in keys:
                 row.append(told(arm.values(at, prompt, metric)))
                 row += [_closed(arm, at, prompt)] * (metric == first)
             rows.append(row)
         if not arm.measured:
-            rows.append([arm.name, _seeds(arm, wanted), arrival(arm), *[NOTHING] * (len(head) - 3)])
+            rows.append([arm.name, _seeds(arm, wanted), *_ways(arm), *[NOTHING] * (len(head) - 4)])
     rows.append(_beside(arms[0], CEILING, keys, first))
     return _without_empty(head, rows)
 
@@ -51,18 +51,8 @@ def _with_columns(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], l
     prompts = list(dict.fromkeys(prompt for arm in arms for prompt, _ in _keys([arm])))
     names = {arm.adherence for arm in arms}
     others = [name for name in _metrics(arms) if name not in names]
-    head = [
-        "",
-        "prompt",
-        "seeds",
-        "arrival",
-        "metric",
-        PROMPT_ONLY,
-        "with control",
-        CEILING,
-        "closed",
-        *others,
-    ]
+    head = ["", "prompt", "seeds", *WAYS, "metric", PROMPT_ONLY, "with control", CEILING, "closed"]
+    head += [_headed(name, arms) for name in others]
     rows: list[list[str]] = []
     for arm in arms:
         metric = arm.adherence or ""
@@ -71,8 +61,8 @@ def _with_columns(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], l
                 rows.append(
                     [
                         *(_label(arm, at), _said(prompt), _seeds(arm, wanted)),
-                        arrival(arm) if at == END else NOTHING,
-                        f"{metric} {ARROWS[arm.higher.get(metric, True)]}",
+                        *_ways(arm, at),
+                        _headed(metric, [arm]),
                         told(arm.of_beside(PROMPT_ONLY, prompt, metric)),
                         told(arm.values(at, prompt, metric)),
                         told(arm.of_beside(CEILING, prompt, metric)),
@@ -88,12 +78,12 @@ def _with_columns(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], l
 
 def _of_runs(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], list[list[str]]]:
     """Tell of runs alone what they have recorded last."""
-    head = ["", "seeds", "arrival", "control gain", "adherence", "of the base alone"]
+    head = ["", "seeds", *WAYS, "control gain", "adherence", "of the base alone"]
     rows = [
         [
             arm.name,
             _seeds(arm, wanted),
-            arrival(arm),
+            *_ways(arm),
             *(
                 told(Values([curve[-1][1] for curve in arm.curves.get(name, []) if curve]))
                 for name in ("gain", "adherence", "adherence_of_base")
@@ -104,18 +94,24 @@ def _of_runs(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], list[l
     return _without_empty(head, rows)
 
 
-def arrival(arm: ArmOutcome) -> str:
-    """Tell the step at which control arrived, and in how many of the runs where not in all."""
+def reached(arm: ArmOutcome, steps: Sequence[int | None]) -> str:
+    """Tell the mean step at which the runs of an arm reached something, and how many where not all did."""
     if not arm.trains:
         return NOTHING
-    found = [step for step in arm.arrived if step is not None]
+    found = [float(step) for step in steps if step is not None]
     lost = f"; {len(arm.diverged)} diverged" * bool(arm.diverged)
     if not found:
-        return "not" + lost if arm.arrived else f"diverged ({len(arm.diverged)})"
-    few = f" ({len(found)} of {len(arm.arrived)})" * (len(found) < len(arm.arrived))
-    values = Values([float(step) for step in found])
+        return "not" + lost if steps else f"diverged ({len(arm.diverged)})"
+    few = f" ({len(found)} of {len(steps)})" * (len(found) < len(steps))
+    values = Values(found)
     spread = "" if math.isnan(values.spread) else f" ± {values.spread:.0f}"
     return f"{values.mean:.0f}{spread}{few}{lost}"
+
+
+def _ways(arm: ArmOutcome, at: Moment = END) -> list[str]:
+    if at != END:
+        return [NOTHING, NOTHING]
+    return [reached(arm, arm.rose), reached(arm, arm.arrived)]
 
 
 def told(values: Values) -> str:
@@ -129,11 +125,17 @@ def told(values: Values) -> str:
 
 
 def _beside(arm: ArmOutcome, subject: str, keys: Sequence[tuple[str, str]], first: str) -> list[str]:
-    row = [subject, "", ""]
+    row = [subject, "", "", ""]
     for prompt, metric in keys:
         row.append(told(arm.of_beside(subject, prompt, metric)))
         row += [""] * (metric == first)
     return row
+
+
+def _headed(metric: str, arms: Sequence[ArmOutcome]) -> str:
+    """Return a metric's name and which way is better, where one is."""
+    higher = {name: up for arm in arms for name, up in arm.higher.items()}
+    return f"{metric} {ARROWS[higher[metric]]}" if metric in higher else metric
 
 
 def _closed(arm: ArmOutcome, at: Moment, prompt: str) -> str:
