@@ -10,7 +10,7 @@ from typing import Any
 
 from controlnet.registry import parse
 from controlnet.studies.places import DIVERGED
-from controlnet.studies.study import Moment, Study
+from controlnet.studies.study import CURVES, Moment, Study
 from controlnet.studies.work import Piece, Work
 from controlnet.training.folder import RunFolder
 
@@ -149,7 +149,7 @@ def _read_run(found: ArmOutcome, folder: RunFolder) -> bool:
         found.arrived.append(result["arrived_at"])
         found.seconds.append(result["seconds"])
     lines = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
-    for name in ("gain", "adherence", "adherence_of_base", "loss"):
+    for name in (*CURVES, "adherence_of_base"):
         curve = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
         found.curves.setdefault(name, []).append(curve)
     return True

@@ -17,6 +17,7 @@ FRAME: Final = Frame(right=210, panel=230)
 TITLES: Final = {
     "gain": "control gain: loss with shuffled conditions less loss with the true ones",
     "adherence": "adherence of held-out samples while training",
+    "held_out_loss": "loss on held-out scenes",
 }
 
 

@@ -25,7 +25,7 @@ from controlnet.training.plan import TrainingPlan
 from controlnet.training.sections import Section
 
 END: Final = "end"
-CURVES: Final = ("gain", "adherence")  # what a run itself records; other names in `plot` are metrics
+CURVES: Final = ("gain", "adherence", "held_out_loss")  # what runs record; other names in `plot` are metrics
 
 Moment = int | Literal["end"]
 
@@ -46,7 +46,7 @@ class Measure(Section):
     at: tuple[Moment, ...] = Field(
         default=(END,), min_length=1, description="Steps after which a run is measured; end: when it is done."
     )
-    steps: int = Field(default=20, ge=1, description="Sampling steps.")
+    steps: int = Field(default=10, ge=1, description="Sampling steps; few, for time.")
     guidance_scale: float | None = Field(default=None, ge=0, description="None: the training's own.")
     mode: Literal["balanced", "prompt", "control", "unbalanced"] | None = Field(
         default=None, description="Control mode; none: the training's own."
@@ -87,7 +87,8 @@ class Study(Section):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1, description="Of training, or of noise.")
     measure: Measure = Measure()
     plot: tuple[str, ...] = Field(
-        default=CURVES, description="Curves: gain, adherence of the runs; or metrics over the steps in `at`."
+        default=("gain", "adherence"),
+        description="Curves: gain, adherence, held_out_loss of the runs; or metrics over the steps in `at`.",
     )
     folder: str = Field(default=".", exclude=True, description="Where the plan is looked for.")
 
