@@ -73,8 +73,16 @@ def test_it_has_columns_where_it_differs() -> None:
 def test_several_prompts_are_columns_and_what_nobody_tells_is_left_out() -> None:
     measured = {"end": {("none", "edge_f1"): [0.2], ("perfect", "edge_f1"): [0.3]}}
     lines = table(outcome(arm("a", measured=measured, trains=False))).splitlines()
-    assert lines[0] == "|  | seeds | edge_f1 ↑, no prompt | edge_f1 ↑, perfect | closed |"
-    assert lines[3] == "| a | 2 | 0.200 | 0.300 | 25% |"
+    assert lines[0] == "|  | seeds | edge_f1 ↑, no prompt | edge_f1 ↑, perfect |"
+    assert lines[3] == "| a | 2 | 0.200 | 0.300 |"
+
+
+def test_an_arm_with_more_seeds_stands_beside_the_same() -> None:
+    beside = arm("a").beside
+    noisier = {subject: {key: [*each, 0.5] for key, each in told.items()} for subject, told in beside.items()}
+    lines = table(outcome(arm("one", seeds=[0, 1], beside=noisier), arm("other", seeds=[0]))).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| prompt only", "| one", "| other", "| ceiling"]
+    assert "0.300 ± 0.283" in lines[2]
 
 
 def test_of_runs_alone_it_tells_what_they_recorded_last() -> None:

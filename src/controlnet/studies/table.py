@@ -21,19 +21,26 @@ def table(outcome: Outcome) -> str:
         return "Nothing was computed yet.\n"
     if not any(arm.measured for arm in arms):
         return _markdown(*_of_runs(arms, outcome.wanted))
-    alike = all(arm.beside == arms[0].beside for arm in arms)
+    alike = len({_first_beside(arm) for arm in arms if arm.beside}) < 2
     return _markdown(*(_with_rows if alike else _with_columns)(arms, outcome.wanted))
+
+
+def _first_beside(arm: ArmOutcome) -> str:
+    """Return what stands beside an arm under its first seed: others may have come to more seeds."""
+    first = [(subject, key, each[0]) for subject, told in arm.beside.items() for key, each in told.items()]
+    return repr(sorted(first))
 
 
 def _with_rows(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], list[list[str]]]:
     keys = _keys(arms)
     several = len({prompt for prompt, _ in keys}) > 1
-    first = _metrics(arms)[0]
+    first = None if several else _metrics(arms)[0]  # so many columns are wide enough
     head = ["", "seeds", *WAYS]
     for prompt, metric in keys:
         head.append(_headed(metric, arms) + f", {_said(prompt)}" * (several and metric != DISTANCE))
         head += ["closed"] * (metric == first)
-    rows = [_beside(arms[0], PROMPT_ONLY, keys, first)]
+    widest = max(arms, key=lambda arm: len(arm.seeds))
+    rows = [_beside(widest, PROMPT_ONLY, keys, first)]
     for arm in arms:
         for at in arm.measured:
             row = [_label(arm, at), _seeds(arm, wanted), *_ways(arm, at)]
@@ -43,7 +50,7 @@ def _with_rows(arms: Sequence[ArmOutcome], wanted: int) -> tuple[list[str], list
             rows.append(row)
         if not arm.measured:
             rows.append([arm.name, _seeds(arm, wanted), *_ways(arm), *[NOTHING] * (len(head) - 4)])
-    rows.append(_beside(arms[0], CEILING, keys, first))
+    rows.append(_beside(widest, CEILING, keys, first))
     return _without_empty(head, rows)
 
 
@@ -124,7 +131,7 @@ def told(values: Values) -> str:
     return number(values.mean) + spread
 
 
-def _beside(arm: ArmOutcome, subject: str, keys: Sequence[tuple[str, str]], first: str) -> list[str]:
+def _beside(arm: ArmOutcome, subject: str, keys: Sequence[tuple[str, str]], first: str | None) -> list[str]:
     row = [subject, "", "", ""]
     for prompt, metric in keys:
         row.append(told(arm.of_beside(subject, prompt, metric)))
