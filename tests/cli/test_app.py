@@ -26,6 +26,7 @@ COMMANDS = (
     "dataset",
     "train",
     "evaluate",
+    "study",
     "info",
     "convert",
     "weights",
@@ -118,7 +119,8 @@ def classes(
 def test_every_error_of_the_tree_has_its_status(
     kind: type[errors.ControlNetError], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failures = {errors.ControlNetError, errors.TrainingStopped, errors.ServiceError}
+    stopped = {errors.TrainingStopped, errors.TrainingDiverged}
+    failures = {errors.ControlNetError, errors.ServiceError, *stopped}
     assert fail_with(kind("got this,\n  wanted that")) == (1 if kind in failures else 2)
     assert capsys.readouterr().err == "controlnet: got this, wanted that\n"
 
