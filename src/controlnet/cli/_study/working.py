@@ -74,7 +74,8 @@ def work(
         outcome = Outcome.of(study, working, wanted)
         typer.echo(f"{study.title}: {study.claim}\n\n{tell(outcome, working.places)}")
         if write is not None:
-            write_into(write, outcome, f"controlnet study {name}")
+            wants = "".join(f" --base {base}=FOLDER" for base in study.bases)
+            write_into(write, outcome, f"controlnet study {name}{wants}")
 
 
 def path_of(name: str) -> Path:
