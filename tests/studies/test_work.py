@@ -93,6 +93,8 @@ def test_a_study_that_was_killed_goes_on_to_the_same_results(
     with pytest.raises(Killed):
         done(killed, study)
     assert [arm.seeds for arm in Outcome.of(study, killed).arms] == [[0], []]
+    elsewhere = study.model_copy(update={"measure": study.measure.model_copy(update={"count": 1})})
+    assert [arm.seeds for arm in Outcome.of(elsewhere, killed).arms] == [[], []]  # run, and not yet measured
     again: list[int] = []
 
     def begins(event: Event) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from controlnet.registry import parse
 from controlnet.studies.places import DIVERGED
-from controlnet.studies.study import CURVES, Moment, Study
+from controlnet.studies.study import CURVES, END, Moment, Study
 from controlnet.studies.work import Piece, Work
 from controlnet.training.folder import RunFolder
 
@@ -111,8 +111,10 @@ def _arm(study: Study, arm: str, seeds: Sequence[int], work: Work) -> ArmOutcome
         asked = work.asked(piece)
         if found.trains:
             plan = work.plan_of(piece)
-            found.steps = plan.steps
-            told = _read_run(found, work.places.run(plan))
+            found.steps, folder = plan.steps, work.places.run(plan)
+            lacks = any(not one.done for one in asked if one.at == END)
+            if not lacks or (folder.root / DIVERGED).is_file():  # half of what is to be told would mislead
+                told = _read_run(found, folder)
         for one in asked:
             found.adherence = found.adherence or parse(one.metrics[0])[0]
             if one.kind == "beside":
