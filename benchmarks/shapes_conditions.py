@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from controlnet.conditions import condition
+from controlnet.evaluation.metrics.msssim import fitting, ms_ssim
 from controlnet.shapes import render
 
 if TYPE_CHECKING:
@@ -43,11 +45,19 @@ def overlap(found: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
     return float((a & b).sum() / (a | b).sum()) if (a | b).any() else float("nan")
 
 
+def likeness(found: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
+    """MS-SSIM of two grey maps."""
+    one, other = (torch.from_numpy(pixels[None, None, ..., 0] / 255) for pixels in (found, true))
+    return ms_ssim(one, other, fitting(min(found.shape[:2])))
+
+
 MEASURES = {
     "depth": ("RMSE, white being 1", grey_rmse),
     "normal": ("mean angle, degrees", degrees),
     "segmentation": ("share of pixels of the same class", same_colour),
     "openpose": ("intersection over union of what is drawn", overlap),
+    "lineart": ("MS-SSIM", likeness),
+    "scribble": ("intersection over union of what is drawn", overlap),
 }
 
 

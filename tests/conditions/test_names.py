@@ -41,6 +41,7 @@ OWN = [
     *("openpose", "dw_openpose_full", "openpose_vitpose", "segmentation_upernet"),
     *("shuffle", "tile", "inpaint", "color_grid", "invert", "threshold", "none"),
     *("shapes_depth", "shapes_normal", "shapes_segmentation", "shapes_openpose"),
+    *("shapes_lineart", "shapes_scribble"),
 ]
 POSES = ["openpose_face", "openpose_faceonly", "openpose_hand", "openpose_full"]
 

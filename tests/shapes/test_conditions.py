@@ -1,14 +1,16 @@
 """The embedded world's conditions: near the true maps, in their conventions, at any size, and honest."""
 
+import cv2
 import numpy as np
 import pytest
 
 from controlnet import condition
 from controlnet.registry import find
+from controlnet.shapes.drawing import creases, outlines
 from controlnet.shapes.palette import CLASS_COLOURS, CLASSES
 from controlnet.shapes.render import View
 
-NAMES = ("depth", "normal", "segmentation", "openpose")
+NAMES = ("depth", "normal", "segmentation", "openpose", "lineart", "scribble")
 
 
 def maps(name: str, view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +53,33 @@ def test_a_pose_is_drawn_where_there_is_a_mannequin_and_only_there(views: list[V
         else:
             drawn, wanted = found.any(axis=-1), true.any(axis=-1)
             assert (drawn & wanted).sum() / (drawn | wanted).sum() > 0.4
+
+
+@pytest.mark.parametrize(("name", "least"), [("lineart", 0.5), ("scribble", 0.75)])
+def test_drawings_run_along_the_true_lines(views: list[View], name: str, least: float) -> None:
+    overlaps = []
+    for view in views:
+        drawn, wanted = (pixels[..., 0] > 127 for pixels in maps(name, view))
+        overlaps.append((drawn & wanted).sum() / (drawn | wanted).sum())
+    assert np.mean(overlaps) > least
+
+
+def test_line_art_has_the_creases_that_scribbles_leave_out(views: list[View]) -> None:
+    cubes = [view for view in views if (view.classes == CLASSES.index("cube")).sum() > 200]
+    assert cubes
+    for view in cubes:
+        inside = creases(view) & ~outlines(view)
+        assert inside.any()
+        assert view.control("lineart")[inside].min() > 127
+        assert (view.control("lineart")[..., 0] > 127).sum() < (view.control("scribble") > 127)[..., 0].sum()
+
+
+def test_shadows_are_not_drawn(views: list[View]) -> None:
+    """The floor has nothing on it but things: away from them and from the horizon there is no line."""
+    for view in views:
+        floor = (view.classes == CLASSES.index("floor")).astype(np.uint8)
+        bare = cv2.erode(floor, np.ones((9, 9), np.uint8), borderValue=1).astype(bool)
+        assert not view.control("lineart")[bare].any() and not view.control("scribble")[bare].any()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,7 +22,7 @@ def test_the_renderers_own_maps_come_from_the_renderer(name: str) -> None:
     assert np.array_equal(control, view.control(name))
     assert caption == view.caption
     assert scenes.provenance()["annotated"] is False
-    assert scenes.label_map is (name == "segmentation")
+    assert scenes.label_map is (name in ("segmentation", "scribble"))
 
 
 def test_the_list_of_true_maps_is_the_renderers() -> None:

@@ -74,6 +74,10 @@ def register(app: typer.Typer) -> None:
         size: Annotated[int | None, typer.Option(help="Side in pixels; else the base's.", min=16)] = None,
         seed: Annotated[int, typer.Option(help="Example k has the first noise of seed + k.", min=0)] = 0,
         batch: Annotated[int, typer.Option(help="Pictures sampled together.", min=1)] = 8,
+        sheet: Annotated[
+            Path | None,
+            typer.Option(help="Draw all conditions side by side into this PNG.", show_default=False),
+        ] = None,
         device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
         listed: Annotated[bool, typer.Option("--list", help="List metrics and suites, and leave.")] = False,
     ) -> None:
@@ -114,5 +118,5 @@ def register(app: typer.Typer) -> None:
             batch=batch,
             device=device,
         )
-        for line in working.run(asked, suite, given):
+        for line in working.run(asked, suite, given, sheet):
             typer.echo(line)

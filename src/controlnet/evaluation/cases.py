@@ -68,7 +68,9 @@ class Cases:
                     f"{folder} does not tell what its control maps are; name their condition, such as canny"
                 )
             own = condition is None or condition == made_with
-            self.spec = f"shapes_{self.condition}" if self.condition in TRUE_MAPS else self.condition
+            rendered = stored[0].provenance.get("generator") == SHAPES
+            known = self.condition in TRUE_MAPS and rendered  # a "scribble" of photographs is another thing
+            self.spec = f"shapes_{self.condition}" if known else self.condition
             annotator = None if own and stored[0].conditioning is not None else condition_named(self.spec)
             examples = FolderDataset(folder, size=size, annotator=annotator)
             self.total, self.count = len(examples), min(count, len(examples))

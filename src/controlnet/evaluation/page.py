@@ -8,7 +8,7 @@ from PIL import Image
 from controlnet.evaluation.metric import Pixels
 from controlnet.evaluation.plots import COLOURS, Bar, bars, curves, in_order
 from controlnet.evaluation.report import Page
-from controlnet.evaluation.results import Report, Row, Section, published, table
+from controlnet.evaluation.results import Report, Row, Section, overview, published, table
 
 DASHES: Final = {"none": "2 4", "insufficient": "9 4 2 4", "conflicting": "7 5"}
 LARGEST: Final = 192  # side of a picture in the grid, in pixels
@@ -19,6 +19,8 @@ def page_of(report: Report) -> Page:
     count = max((row.pictures for section in report.sections for row in section.rows), default=0)
     lead = f"Is the control obeyed, is the picture good, is the prompt heard? {count} pictures of each kind."
     page = Page(report.title, lead)
+    if len(report.sections) > 1:
+        page.heading("Adherence under every condition").table(*overview(report.sections))
     for section in report.sections:
         _add(page, section)
     page.heading("How it was made")

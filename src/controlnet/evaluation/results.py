@@ -102,6 +102,8 @@ class Report:
     def markdown(self) -> str:
         """Return report.md."""
         parts = [f"# {self.title}\n"]
+        if len(self.sections) > 1:
+            parts += ["## Adherence under every condition\n", _markdown(*overview(self.sections))]
         for section in self.sections:
             parts += [f"## {section.condition}\n", _markdown(*table(section))]
             if section.published:
@@ -139,6 +141,33 @@ def table(section: Section) -> tuple[list[str], list[list[str]]]:
         ]
         for row in section.rows
     ]
+    return head, rows
+
+
+def overview(sections: Sequence[Section]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of a table of adherence alone: a row for each ControlNet under its condition.
+
+    Beside each stand the prompt alone, under the same setting, and the ceiling, where they were measured.
+    """
+    head = ["condition", "measure", "prompt", "prompt only", "ControlNet", "ceiling", "closed", "pictures"]
+    rows: list[list[str]] = []
+    for section in sections:
+        about = section.metrics[section.adherence]
+        for row in (row for row in section.rows if row.kind == "control"):
+            beside = [
+                next(
+                    (one for one in section.rows if one.kind == kind and one.prompt in (row.prompt, FREE)),
+                    None,
+                )
+                for kind in ("prompt only", "ceiling")
+            ]
+            low, own, high = (
+                "–" if one is None else told(one.measures.get(section.adherence), one.pictures)
+                for one in (beside[0], row, beside[1])
+            )
+            closed = "–" if row.closed is None else f"{row.closed:.0%}"
+            measure = f"{section.adherence} {ARROWS[about.higher_is_better]}"
+            rows.append([section.condition, measure, row.prompt, low, own, high, closed, str(row.pictures)])
     return head, rows
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from controlnet.conditions._pose import draw_body
 from controlnet.errors import UnknownName
+from controlnet.shapes.drawing import lineart_map, scribble_map
 from controlnet.shapes.palette import CLASS_COLOURS
 
 Map = NDArray[np.uint8]
@@ -32,13 +33,18 @@ class Surfaces(Protocol):
         ...
 
     @property
+    def tints(self) -> NDArray[np.uint8]:
+        """1 + indices (H, W) of `palette.COLOURS`; 0 for floor, sky and skin."""
+        ...
+
+    @property
     def keypoints(self) -> NDArray[np.float32] | None:
         """The mannequin's joints (18, 3), x and y in pixels and a score, or None."""
         ...
 
 
 def draw_control(view: Surfaces, name: str) -> Map:
-    """Draw the control map `name` of a view, (H, W, 3) uint8; raises UnknownName for any but the four."""
+    """Draw the control map `name` of a view, (H, W, 3) uint8; raises UnknownName for one it has not."""
     if name not in _DRAW:
         raise UnknownName(f"the renderer knows no true map {name!r}; it knows {', '.join(_DRAW)}")
     return _DRAW[name](view)
@@ -71,4 +77,6 @@ _DRAW: Final[dict[str, Callable[[Surfaces], Map]]] = {
     "normal": lambda view: normal_map(view.normals),
     "segmentation": lambda view: class_map(view.classes),
     "openpose": lambda view: pose_map(view.keypoints, *view.classes.shape),
+    "lineart": lineart_map,
+    "scribble": scribble_map,
 }

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
-TRUE_MAPS: Final = {"depth": False, "normal": False, "segmentation": True, "openpose": False}
+TRUE_MAPS: Final = {
+    "depth": False,
+    "normal": False,
+    "segmentation": True,
+    "openpose": False,
+    "lineart": False,
+    "scribble": True,
+}
 """The maps that the renderer draws itself, exactly, and whether they hold labels."""
 
 

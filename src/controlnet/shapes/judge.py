@@ -72,7 +72,7 @@ class Reading:
     sky: str
 
     def control(self, name: str) -> NDArray[np.uint8]:
-        """Draw the control map "depth", "normal", "segmentation" or "openpose" as seen, (H, W, 3) uint8."""
+        """Draw a true map of `draw_control` ("depth", "openpose", "lineart" …) as seen, (H, W, 3) uint8."""
         from controlnet.shapes.controls import draw_control
 
         return draw_control(self, name)

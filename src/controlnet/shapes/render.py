@@ -42,7 +42,7 @@ class View:
     scene: Scene
 
     def control(self, name: str) -> NDArray[np.uint8]:
-        """Draw the true control map "depth", "normal", "segmentation" or "openpose", (H, W, 3) uint8."""
+        """Draw a true control map of `draw_control` ("depth", "openpose", "lineart" …), (H, W, 3) uint8."""
         from controlnet.shapes.controls import draw_control
 
         return draw_control(self, name)

@@ -39,8 +39,11 @@ class Asked:
     device: str
 
 
-def run(asked: Asked, suite: str | None, given: set[str]) -> Iterator[str]:
-    """Evaluate, and yield what is to be said; `given` names the options that stand on the command line."""
+def run(asked: Asked, suite: str | None, given: set[str], sheet: Path | None = None) -> Iterator[str]:
+    """Evaluate, and yield what is to be said; `given` names the options that stand on the command line.
+
+    sheet: a file for one picture of all conditions side by side.
+    """
     from controlnet.cli._progress import progress
     from controlnet.evaluation.prompts import checked
     from controlnet.evaluation.run import Request, evaluate_request
@@ -91,8 +94,14 @@ def run(asked: Asked, suite: str | None, given: set[str]) -> Iterator[str]:
         **settings,
     )
     report = evaluate_request(request, progress)
-    if report is not None:
-        yield from summary(report)
+    if report is None:  # another process tells
+        return
+    yield from summary(report)
+    if sheet is not None:
+        from controlnet.cli._evaluate.sheet import write_sheet
+
+        write_sheet(report, sheet)
+        yield f"{sheet}"
 
 
 def named(texts: Sequence[str], what: str) -> dict[str, str]:
