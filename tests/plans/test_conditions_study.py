@@ -1,0 +1,37 @@
+"""The study of nine conditions: every arm is a plan of its own, takes two steps, and is measured as suits it."""
+
+from pathlib import Path
+
+import pytest
+
+from controlnet.checkpoints import describe
+from controlnet.evaluation.cases import Cases
+from controlnet.evaluation.choice import adherence
+from controlnet.registry import parse
+from controlnet.studies.study import Study
+from controlnet.training import train
+from tests.evaluation.test_nine import NINE
+from tests.helpers import tiny_base
+from tests.plans.test_plans import PLANS, SMALL
+
+STUDY = Study.load(PLANS[0].parent / "studies" / "conditions.yaml")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_base(tmp_path_factory.mktemp("base"))
+
+
+def test_the_arms_are_the_nine_and_differ_in_nothing_else() -> None:
+    plans = [STUDY.plan_of(arm) for arm in STUDY.arms]
+    assert [plan.data.condition for plan in plans] == ["canny", *list(NINE)[1:]]
+    alike = {plan.override(["data.condition=canny"]) for plan in plans}
+    assert len(alike) == 1
+
+
+@pytest.mark.parametrize("arm", STUDY.arms)
+def test_two_steps(arm: str, base: Path, tmp_path: Path) -> None:
+    small = [*SMALL, "data.count=6", f"base={base}", f"out={tmp_path / 'run'}"]
+    result = train(STUDY.plan_of(arm, 0, small))
+    condition = describe(result.weights)["metadata"]["plan"]["data"]["condition"]
+    assert parse(adherence(Cases("shapes", condition, 64, 1).spec))[0] == NINE[condition][0]
