@@ -1,4 +1,4 @@
-"""The study of nine conditions: every arm is a plan of its own, takes two steps, and is measured as suits it."""
+"""The study of nine conditions: every arm takes two steps of a plan and is measured as suits it."""
 
 from pathlib import Path
 

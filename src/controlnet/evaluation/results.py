@@ -149,25 +149,19 @@ def overview(sections: Sequence[Section]) -> tuple[list[str], list[list[str]]]:
 
     Beside each stand the prompt alone, under the same setting, and the ceiling, where they were measured.
     """
-    head = ["condition", "measure", "prompt", "prompt only", "ControlNet", "ceiling", "closed", "pictures"]
+    head = ["condition", "", "pictures", "adherence", "prompt only", "with control", "ceiling", "closed"]
     rows: list[list[str]] = []
     for section in sections:
-        about = section.metrics[section.adherence]
+        measure = f"{section.adherence} {ARROWS[section.metrics[section.adherence].higher_is_better]}"
         for row in (row for row in section.rows if row.kind == "control"):
-            beside = [
-                next(
-                    (one for one in section.rows if one.kind == kind and one.prompt in (row.prompt, FREE)),
-                    None,
-                )
-                for kind in ("prompt only", "ceiling")
+            alike = {one.kind: one for one in section.rows if one.prompt in (row.prompt, FREE)}
+            alike[row.kind] = row  # of several ControlNets this one
+            values = [
+                told(one.measures.get(section.adherence), one.pictures) if (one := alike.get(kind)) else "–"
+                for kind in ("prompt only", "control", "ceiling")
             ]
-            low, own, high = (
-                "–" if one is None else told(one.measures.get(section.adherence), one.pictures)
-                for one in (beside[0], row, beside[1])
-            )
             closed = "–" if row.closed is None else f"{row.closed:.0%}"
-            measure = f"{section.adherence} {ARROWS[about.higher_is_better]}"
-            rows.append([section.condition, measure, row.prompt, low, own, high, closed, str(row.pictures)])
+            rows.append([section.condition, row.label, str(row.pictures), measure, *values, closed])
     return head, rows
 
 
