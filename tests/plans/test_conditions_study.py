@@ -26,7 +26,7 @@ def test_the_arms_are_the_nine_and_differ_in_nothing_else() -> None:
     plans = [STUDY.plan_of(arm) for arm in STUDY.arms]
     assert {plan.data.condition for plan in plans} == NINE.keys() and len(plans) == len(NINE)
     assert len({plan.name for plan in plans}) == len(NINE)  # a run's folder tells its condition
-    assert len({plan.override(["name=one", "data.condition=canny"]) for plan in plans}) == 1
+    assert len({plan.override(["name=one", "data.condition=canny"]).to_yaml() for plan in plans}) == 1
 
 
 @pytest.mark.parametrize("arm", STUDY.arms)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image
 
 from controlnet.cli._demo.sheets import Column, Row, sheet
-from controlnet.evaluation.results import ARROWS
+from controlnet.cli._gallery.page import few_colours
 from controlnet.files import whole
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = 2  # the first ones, whatever came of them
 SIDE: Final = 116  # pixels of each picture
-COLOURS: Final = 256  # of the palette: a third of the bytes
+BELOW: Final = "by the prompt alone; by each ControlNet, with its adherence"
 
 
 def write_sheet(report: "Report", path: Path) -> None:
@@ -25,10 +25,7 @@ def write_sheet(report: "Report", path: Path) -> None:
     """
     sections = [section for section in report.sections if section.grid and _shown(section) is not None]
     columns = [Column("true picture", "below: prompt only")]
-    columns += [
-        Column(one.condition, f"{one.adherence} {ARROWS[one.metrics[one.adherence].higher_is_better]}")
-        for one in sections
-    ]
+    columns += [Column(one.condition, one.adherence) for one in sections]
     rows: list[Row] = []
     for index in range(min([EXAMPLES, *(len(section.grid) for section in sections)])):
         caption, cells = sections[0].grid[index]
@@ -38,10 +35,9 @@ def write_sheet(report: "Report", path: Path) -> None:
             picture, note = cells[_shown(section) or 0]
             maps, made, notes = [*maps, cells[0][0]], [*made, picture], [*notes, note]
         rows.append(Row(f"“{caption}”", [Image.fromarray(pixels) for pixels in maps]))
-        rows.append(Row("", [Image.fromarray(pixels) for pixels in made], notes))
-    drawn = sheet(columns, rows, SIDE).quantize(COLOURS)
+        rows.append(Row(BELOW, [Image.fromarray(pixels) for pixels in made], notes))
     with whole(path) as part:
-        drawn.save(part, format="PNG", optimize=True)
+        few_colours(sheet(columns, rows, SIDE)).save(part, format="PNG", optimize=True)
 
 
 def _shown(section: "Section") -> int | None:
