@@ -85,7 +85,10 @@ def test_one_table_has_a_row_for_each_condition() -> None:
     assert text.index("## Adherence under every condition") < text.index("## depth\n")
 
 
-def test_the_sheet_has_a_column_for_each_condition_and_two_rows_for_each_scene(tmp_path: Path) -> None:
+def test_the_sheet_has_a_column_for_each_condition_and_two_rows_for_each_scene(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controlnet.cli._evaluate.sheet.few_colours", lambda drawn: drawn)
     write_sheet(Report("All", sections(), {}, tmp_path), tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as drawn:
         pixels = np.asarray(drawn.convert("L")).astype(int)

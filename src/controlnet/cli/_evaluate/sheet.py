@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from controlnet.evaluation.results import Report, Section
 
 EXAMPLES: Final = 2  # the first ones, whatever came of them
-SIDE: Final = 116  # pixels of each picture
+SIDE: Final = 128  # pixels of each picture: those of the embedded world as they are
 BELOW: Final = "by the prompt alone; by each ControlNet, with its adherence"
 
 
