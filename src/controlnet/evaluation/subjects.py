@@ -26,8 +26,8 @@ class Subject:
 
     condition: what a ControlNet was trained on, if its file tells. mode, guidance: those of its training's
     own samples, if its file tells. digest: names the weights. decoder: fingerprint of the base's decoder that
-    was trained along with it and lies beside it. law: of the soft weights, in the modes that have them. parts:
-    ControlNets that act at once, their residuals summed, each under its own condition.
+    was trained along with it and lies beside it. law: of the soft weights, in the modes that have them.
+    parts: ControlNets that act at once, their residuals summed, each under its own condition.
     """
 
     name: str
