@@ -116,14 +116,13 @@ def evaluate_request(request: Request, bar: Bar | None = None) -> Report | None:
     ]
     embedded = request.data == SHAPES or base.name == SHAPES
     plans = [_metrics(cases, request, embedded) for cases, _ in groups]
-    for cases, members in groups:
-        gallery = Gallery(request.out, base, cases, sampling, request.seeds)
+    galleries = [Gallery(request.out, base, cases, sampling, request.seeds) for cases, _ in groups]
+    for gallery, (cases, members) in zip(galleries, groups, strict=True):
         for subject in members:
             if ranks.first:
                 gallery.claim(subject, cases.condition)
     ranks.wait()
-    for cases, members in groups:
-        gallery = Gallery(request.out, base, cases, sampling, request.seeds)
+    for gallery, (cases, members) in zip(galleries, groups, strict=True):
         lacking = sum(
             len(rows)
             for subject in members
@@ -138,16 +137,8 @@ def evaluate_request(request: Request, bar: Bar | None = None) -> Report | None:
     if not ranks.first:
         return None
     sections = [
-        _section(
-            Gallery(request.out, base, cases, sampling, request.seeds),
-            cases,
-            members,
-            prompts,
-            specs,
-            request,
-            told,
-        )
-        for (cases, members), specs in zip(groups, plans, strict=True)
+        _section(gallery, cases, members, prompts, specs, request, told)
+        for gallery, (cases, members), specs in zip(galleries, groups, plans, strict=True)
     ]
     report = Report(
         request.title,
