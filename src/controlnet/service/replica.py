@@ -114,6 +114,6 @@ async def _hear(box: Any, wire: Wire) -> None:
 
 def name_of_actor() -> str:
     """Return by which name Ray knows this replica."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     return ray.get_runtime_context().get_actor_name() or ""
