@@ -111,6 +111,7 @@ def _generate(
     out: Path, draw: "Draw", count: int, provenance: Mapping[str, Any], workers: int | None
 ) -> None:
     from controlnet.data import generate
+    from controlnet.data.manifest import lines
 
     # A process takes a second to start: not worth it for a handful.
     workers = workers or min(os.cpu_count() or 1, 1 + count // 32)
@@ -122,6 +123,7 @@ def _generate(
                     done = next(steps)
                     advance(1)
         except (KeyboardInterrupt, SystemExit):
+            done = sum(1 for _ in lines(out))  # one may have come since it was counted
             typer.echo(f"{out} holds {done} of {count} examples; the same command continues", err=True)
             raise
     typer.echo(f"{out} holds {count} examples (seed {provenance['seed']})")
