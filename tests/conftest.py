@@ -1,6 +1,7 @@
 """What holds for every test: no network, few threads, the same examples each time."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -18,6 +19,10 @@ os.environ |= {
     "NO_COLOR": "1",
 }
 os.environ.pop("CONTROLNET_DEBUG", None)
+
+# A job in the background of a shell ignores Ctrl-C, and so would the processes that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import settings
 

@@ -53,7 +53,9 @@ def load(job: Job) -> "tuple[Base, str]":
     from controlnet.checkpoints.decoder import add_decoders
     from controlnet.checkpoints.embedding import add_embedding
     from controlnet.checkpoints.lora import add_lora
+    from controlnet.cli._memory import keep_freed_memory
 
+    keep_freed_memory()
     base = load_base(
         job.base,
         device=device_of(job.device),

@@ -13,9 +13,9 @@ KEPT: Final = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Let this process keep freed memory; tell whether that could be arranged: with glibc it can.
 
-    A training step frees and allocates the same hundreds of megabytes again. By default glibc hands large
-    pieces back to the kernel each time, which gives them out anew page by page, each one zeroed: thousands of
-    page faults a step, a tenth of the processor's time on a virtual machine.
+    A step of training or sampling frees and allocates the same hundreds of megabytes again. By default glibc
+    hands large pieces back to the kernel each time, which gives them out anew page by page, each one zeroed:
+    thousands of page faults a step, a tenth of the processor's time on a virtual machine.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -44,6 +44,7 @@ def run(asked: Asked, suite: str | None, given: set[str], sheet: Path | None = N
 
     sheet: a file for one picture of all conditions side by side.
     """
+    from controlnet.cli._memory import keep_freed_memory
     from controlnet.cli._progress import progress
     from controlnet.evaluation.prompts import checked
     from controlnet.evaluation.run import Request, evaluate_request
@@ -93,6 +94,7 @@ def run(asked: Asked, suite: str | None, given: set[str], sheet: Path | None = N
         notes=() if told is None else (told.source, *told.notes),
         **settings,
     )
+    keep_freed_memory()
     report = evaluate_request(request, progress)
     if report is None:  # another process tells
         return
