@@ -43,8 +43,12 @@ def wait(true: Callable[[], bool]) -> None:
     raise AssertionError("it did not come to be")
 
 
-def long_jobs(engine: Engine) -> list[Job]:
-    return [engine.submit(Generate("shapes", "a cube", seed=k, **LONG)) for k in range(2)]
+def jobs_in_work(engine: Engine) -> list[Job]:
+    """Submit a long job for each replica, and return when both are past their second step."""
+    jobs = [engine.submit(Generate("shapes", "a cube", seed=k, **LONG)) for k in range(2)]
+    for job in jobs:
+        until(job, lambda job: job.step > 2)
+    return jobs
 
 
 def test_pictures_are_those_of_generate_and_jobs_land_on_both_replicas(engine, scene):
@@ -64,9 +68,7 @@ def test_pictures_are_those_of_generate_and_jobs_land_on_both_replicas(engine, s
 
 
 def test_a_job_is_ended_in_the_middle_of_its_loop(engine):
-    dropped, kept = long_jobs(engine)
-    for job in (dropped, kept):
-        until(job, lambda job: job.step > 2)
+    dropped, kept = jobs_in_work(engine)
     engine.cancel(dropped)
     engine.cancel(kept, keep=True)
     assert dropped.wait(60) and dropped.state == "cancelled" and dropped.step < dropped.steps
@@ -74,9 +76,7 @@ def test_a_job_is_ended_in_the_middle_of_its_loop(engine):
 
 
 def test_a_replica_that_dies_fails_its_own_job_and_is_replaced(engine):
-    jobs = long_jobs(engine)
-    for job in jobs:
-        until(job, lambda job: job.step > 0)
+    jobs = jobs_in_work(engine)
     dead = engine.usage()[0]["process"]
     os.kill(dead, signal.SIGKILL)
     wait(lambda: any(job.over for job in jobs))
@@ -91,9 +91,7 @@ def test_a_replica_that_dies_fails_its_own_job_and_is_replaced(engine):
 
 
 def test_a_replica_that_hangs_is_killed_and_replaced(engine):
-    jobs = long_jobs(engine)
-    for job in jobs:
-        until(job, lambda job: job.step > 0)
+    jobs = jobs_in_work(engine)
     hung = engine.usage()[0]["process"]
     os.kill(hung, signal.SIGSTOP)
     for job in jobs:

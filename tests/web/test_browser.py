@@ -60,14 +60,20 @@ def light(page: Page, address: str) -> list[float]:
 def pixels(page: Page, one: str, other: str) -> float:
     """Return the mean difference of two pictures."""
     return page.run(
-        "(async () => {const [a, b] = await Promise.all("
-        f"{json.dumps([one, other])}.map(async source => {{"
+        f"(async () => {{{read_both(one, other)}"
+        "return a.data.reduce((sum, value, at) => sum + Math.abs(value - b.data[at]), 0) / a.data.length})()"
+    )
+
+
+def read_both(one: str, other: str) -> str:
+    """Return a script's line that reads two pictures as ImageData a and b."""
+    return (
+        f"const [a, b] = await Promise.all({json.dumps([one, other])}.map(async source => {{"
         "const image = new Image(); image.src = source; await image.decode();"
         "const made = document.createElement('canvas');"
         "[made.width, made.height] = [image.width, image.height];"
         "const context = made.getContext('2d'); context.drawImage(image, 0, 0);"
-        "return context.getImageData(0, 0, made.width, made.height).data}));"
-        "return a.reduce((sum, value, at) => sum + Math.abs(value - b[at]), 0) / a.length})()"
+        "return context.getImageData(0, 0, made.width, made.height)}));"
     )
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.web.chromium import Page, program
-from tests.web.test_browser import MADE, generate, named, pixels, put
+from tests.web.test_browser import MADE, generate, named, pixels, put, read_both
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,13 +24,7 @@ CANVAS = f"{BEGIN}.querySelector('canvas.pad')"
 def changed(page: Page, one: str, other: str) -> list[float]:
     """Return how far two pictures differ at the most, in their left and their right halves."""
     return page.run(
-        "(async () => {const [a, b] = await Promise.all("
-        f"{json.dumps([one, other])}.map(async source => {{"
-        "const image = new Image(); image.src = source; await image.decode();"
-        "const made = document.createElement('canvas');"
-        "[made.width, made.height] = [image.width, image.height];"
-        "const context = made.getContext('2d'); context.drawImage(image, 0, 0);"
-        "return context.getImageData(0, 0, made.width, made.height)}));"
+        f"(async () => {{{read_both(one, other)}"
         "const most = [0, 0];"
         "a.data.forEach((value, at) => {const half = (at / 4) % a.width < a.width / 2 ? 0 : 1;"
         "most[half] = Math.max(most[half], Math.abs(value - b.data[at]))});"

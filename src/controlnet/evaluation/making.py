@@ -28,7 +28,7 @@ from controlnet.evaluation.ranks import Ranks
 from controlnet.evaluation.subjects import Subject, pictures_in
 from controlnet.files import whole
 from controlnet.sampling import Control, sample_latents
-from controlnet.sampling.control import Law, Mode, mode_of
+from controlnet.sampling.control import mode_of
 from controlnet.sampling.images import to_pictures
 from controlnet.sampling.prompts import encode_pairs
 
@@ -52,14 +52,8 @@ class Sampling:
         return self.seed + index + number * NEXT_SEED
 
 
-@dataclass(frozen=True)
-class _Acting:
-    """A ControlNet that takes part in a picture, and the examples whose maps it gets."""
-
-    net: ControlNet
-    cases: Cases
-    mode: Mode
-    law: Law | None
+Acting = Sequence[tuple[ControlNet, Cases]]
+"""The ControlNets that take part in a picture, each with the examples whose maps it gets."""
 
 
 @final
@@ -161,19 +155,16 @@ class Gallery:
                 told["law"] = subject.law
         return told | asdict(self._sampling)
 
-    def _acting(self, subject: Subject) -> tuple[Base, list["_Acting"]]:
+    def _acting(self, subject: Subject) -> tuple[Base, Acting]:
         """Load a subject's ControlNets, each with the examples it acts on, and give the base for them."""
-        parts = [part for part in subject.parts or (subject,) if part.source is not None]
-        base = with_decoders(self._base, [part.source for part in parts if part.source is not None])
-        mode, law = mode_of(subject.mode or "balanced"), subject.law
+        parts = [(part, part.source) for part in subject.parts or (subject,) if part.source is not None]
+        base = with_decoders(self._base, [source for part, source in parts if part.decoder])
         return base, [
-            _Acting(
-                load_controlnet(part.source or "", base).eval(),
+            (
+                load_controlnet(source, base).eval(),
                 self._cases if part is subject else self._cases.under(part.condition or ""),
-                mode,
-                law,
             )
-            for part in parts
+            for part, source in parts
         ]
 
     @torch.inference_mode()
@@ -181,7 +172,7 @@ class Gallery:
         self,
         subject: Subject,
         base: Base,
-        acting: Sequence["_Acting"],
+        acting: Acting,
         setting: str,
         number: int,
         cases: Sequence[Case],
@@ -191,10 +182,10 @@ class Gallery:
         prompts = [self.prompt(subject, setting, case) for case in cases]
         negatives = [how.negative] * len(prompts) if how.guidance_scale != 1.0 else None
         controls: list[Control] = []
-        for one in acting:
-            maps = np.stack([one.cases[case.index].condition for case in cases]).transpose(0, 3, 1, 2)
+        for net, own in acting:
+            maps = np.stack([own[case.index].condition for case in cases]).transpose(0, 3, 1, 2)
             image = torch.from_numpy(maps.astype(np.float32) / 255).to(base.device, base.dtype)
-            controls.append(Control(one.net, image, mode=one.mode, law=one.law))
+            controls.append(Control(net, image, mode=mode_of(subject.mode or "balanced"), law=subject.law))
         latents = sample_latents(
             base,
             *encode_pairs(base, prompts, negatives, (width, height)),

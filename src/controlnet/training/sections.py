@@ -31,7 +31,7 @@ class Control(Section):
     )
     connect: Literal["all", "middle"] = Field(
         default="all",
-        description="Connections into the base: all, or only the middle one (about 1.6 times as fast).",
+        description="Connections into the base: all, or only the middle one (docs/evidence.md).",
     )
     global_pool: bool = Field(
         default=False, description="Mean over height and width of every residual (shuffle)."
