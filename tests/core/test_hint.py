@@ -56,3 +56,12 @@ def test_centred_pixels_keep_all_that_the_map_says():
 @pytest.mark.parametrize("form", FORMS)
 def test_the_widths_decide_the_stride(form):
     assert hint_encoder(form, 3, 5, widths=(8, 8))(torch.rand(1, 3, 10, 6)).shape == (1, 5, 5, 3)
+
+
+def test_latents_keep_their_size_and_every_one_counts():
+    assert not hint_encoder("vae", 4, 20)(torch.rand(2, 4, 5, 9)).any()
+    latents = torch.randn(1, 4, 5, 9, dtype=torch.float64, requires_grad=True)
+    out = hint_encoder("vae", 4, 6, init="gaussian").double()(latents)
+    assert out.shape == (1, 6, 5, 9)
+    out.square().sum().backward()
+    assert latents.grad.ne(0).all()

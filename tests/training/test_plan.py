@@ -66,7 +66,7 @@ def test_the_last_override_wins() -> None:
         ("optim.lr=-1", "greater than 0"),
         ("optim.lr=fast", "optim.lr='fast'"),
         ("objective.prompt_dropout=1.5", "less than or equal to 1"),
-        ("control.hint=publisht", "'published', 'paper', 'unshuffle' or 'centred'"),
+        ("control.hint=publisht", "'published', 'paper', 'unshuffle', 'centred' or 'vae'"),
         ("data.size=65", "multiple of 8"),
         ("optim.betas=[0.9, 1.0]", "such as [0.9, 0.999]"),
         ("data.source=photos", "count is only for shapes and circles"),

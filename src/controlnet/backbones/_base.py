@@ -16,6 +16,7 @@ from controlnet.core.backbone import Backbone, Context, backbone_of
 from controlnet.core.block import lock
 from controlnet.core.objective import Objective
 from controlnet.core.origin import fingerprint
+from controlnet.core.settings import ControlSettings
 from controlnet.errors import CheckpointError, SettingError
 
 PREDICTIONS: Final = ("epsilon", "v_prediction")
@@ -153,6 +154,17 @@ class Base:
             return mean
         noise = torch.randn(mean.shape, generator=generator, device=generator.device, dtype=mean.dtype)
         return mean + std * noise.to(mean.device)
+
+    def as_read(
+        self, settings: ControlSettings, condition: Float[Tensor, "B K H W"]
+    ) -> Float[Tensor, "B K h w"]:
+        """Return what a ControlNet's hint encoder reads of a condition in [0,1]: itself, or its latents.
+
+        Each by itself, as kernels round otherwise in batches of other sizes.
+        """
+        if settings.hint != "vae":
+            return condition
+        return torch.cat([self.encode_pixels(2 * picture - 1) for picture in condition.split(1)])
 
     def decode_latents(self, latents: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
         """Return pixels in [−1,1]; gradients pass, for losses on the picture, unless the VAE is offloaded."""

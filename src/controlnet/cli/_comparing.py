@@ -17,14 +17,13 @@ from torch import Tensor
 from controlnet.backbones import Base
 from controlnet.checkpoints import load_controlnet
 from controlnet.core.controlled import denoise
-from controlnet.core.controlnet import ControlNet
 from controlnet.data import Batch
 from controlnet.sampling.images import to_pictures
 from controlnet.training.adherence import scores_of
 from controlnet.training.frozen import Frozen
 from controlnet.training.plan import TrainingPlan
 from controlnet.training.samples import HeldOutSampler
-from controlnet.training.setup import first_examples
+from controlnet.training.setup import first_examples, make_net
 from controlnet.training.source import open_data
 
 if TYPE_CHECKING:
@@ -79,14 +78,14 @@ class Comparison:
 
     def starts_as_the_base(self) -> bool:
         """Tell whether a fresh ControlNet leaves the base's prediction as it is, bit for bit."""
-        control = self._plan.control
-        net = ControlNet.from_base(self._base, hint=control.hint, init=control.init, copy=control.extent)
+        net = make_net(self._plan, self._base)
         pixels = self.examples.pixels[:2]
         with torch.no_grad():
             latents = self._frozen.latents(pixels, torch.zeros(1))
             context = self._frozen.context(self.examples.captions[:2])
+            maps = self._base.as_read(net.settings, self.examples.condition[:2])
             timestep = torch.full((2,), self._base.objective.timesteps // 2)
-            residuals = net(latents, timestep, context, self.examples.condition[:2])
+            residuals = net(latents, timestep, context, maps)
             controlled = denoise(self._base, latents, timestep, context, residuals)
             return torch.equal(controlled, denoise(self._base, latents, timestep, context))
 

@@ -1,6 +1,6 @@
 """The hint encoder, Z(c; Θz1): from a picture of the condition to features of the network's own size.
 
-Four forms, each a plain sequence that ends in a zero convolution:
+Five forms, each a plain sequence that ends in a zero convolution:
 
     published   eight 3×3 convolutions with SiLU, 16 16 32 32 96 96 256 channels, three of them stride 2, the
                 last itself a zero convolution of 3×3: the form of the published weights, so that they load.
@@ -11,6 +11,8 @@ Four forms, each a plain sequence that ends in a zero convolution:
     centred     the same of the map less its mean, which goes along in channels of its own. For maps that are
                 bright all over, such as depth: their mean moves all weights of a unit alike, and drowns what
                 differs from place to place (docs/shapes.md, "Every condition").
+    vae         two 3×3 convolutions with SiLU, then Z, of the map as latents (CtrLoRA, 2410.09400, sec. 3.3).
+                The base's own autoencoder has encoded it before, and is no part of the ControlNet.
 
 Legend: B batch; K H W the condition; C h w the hint, h = H/s, w = W/s; s the stride.
 """
@@ -25,7 +27,7 @@ from torch.nn.functional import pixel_unshuffle
 
 from controlnet.core.zero import Init, zero_conv
 
-HintForm = Literal["published", "paper", "unshuffle", "centred"]
+HintForm = Literal["published", "paper", "unshuffle", "centred", "vae"]
 WIDTHS = (16, 32, 96, 256)  # of the published form, at full, half, quarter and eighth size
 
 
@@ -37,7 +39,13 @@ def hint_encoder(
     init: Init = "zero",
 ) -> nn.Sequential:
     """Build one form: (B,K,H,W) in [0,1] → (B,C,h,w); the stride is 2 for each width after the first."""
-    forms = {"published": _published, "paper": _paper, "unshuffle": _unshuffle, "centred": _centred}
+    forms = {
+        "published": _published,
+        "paper": _paper,
+        "unshuffle": _unshuffle,
+        "centred": _centred,
+        "vae": _latents,
+    }
     return forms[form](condition_channels, channels, widths, init)
 
 
@@ -68,6 +76,10 @@ def _unshuffle(condition_channels: int, channels: int, widths: Sequence[int], in
 def _centred(condition_channels: int, channels: int, widths: Sequence[int], init: Init) -> nn.Sequential:
     stride = 2 ** (len(widths) - 1)
     return _from_pixels(CentredUnshuffle(stride), condition_channels * (stride**2 + 1), channels, init)
+
+
+def _latents(condition_channels: int, channels: int, widths: Sequence[int], init: Init) -> nn.Sequential:
+    return _from_pixels(nn.Identity(), condition_channels, channels, init)
 
 
 def _from_pixels(pixels: nn.Module, moved: int, channels: int, init: Init) -> nn.Sequential:

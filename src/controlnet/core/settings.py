@@ -33,7 +33,8 @@ class ControlSettings:
     """The defaults are those of the published weights; SettingError for a value that is not offered.
 
     hint                 form of the hint encoder (see `hint`); "unshuffle" learns soonest from scratch,
-                         "centred" where maps are bright all over
+                         "centred" where maps are bright all over; "vae" reads the base's latents of the
+                         condition, as many channels as they have: condition_channels=base.latent_channels
     init                 how each Z starts; "gaussian" is the paper's ablation
     copy                 what stands beside the base; "lite" is the paper's ablation (see `lite`)
     connect              "middle" cuts all links to the decoder but the middle one (paper, section 3.3)
@@ -60,5 +61,8 @@ class ControlSettings:
 
     @property
     def stride(self) -> int:
-        """How many pixels of the condition, along each side, make one latent: 8 for Stable Diffusion."""
-        return 2 ** (len(self.hint_widths) - 1)
+        """How many pixels of the condition, along each side, make one latent: 8 for Stable Diffusion.
+
+        1 where the condition is read as latents.
+        """
+        return 1 if self.hint == "vae" else 2 ** (len(self.hint_widths) - 1)

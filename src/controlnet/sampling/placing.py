@@ -70,10 +70,11 @@ def _name(number: int, net: ControlNet) -> str:
 def _placed(base: Base, control: Control, name: str, latents: torch.Size) -> Control:
     _check_network(base, control.net, name)
     image, mask = image_of(control, name), mask_of(control, name)
-    _check_image(image, control.net, name, latents)
+    _check_image(image, base, control.net, name, latents)
     if mask is not None:
         _check_mask(mask, name, latents)
     own = next(control.net.parameters())
+    image = base.as_read(control.net.settings, image.to(own))
     return replace(control, image=image.to(own), mask=None if mask is None else mask.to(own))
 
 
@@ -106,9 +107,11 @@ def _check_network(base: Base, net: ControlNet, name: str) -> None:
         )
 
 
-def _check_image(image: Tensor, net: ControlNet, name: str, latents: torch.Size) -> None:
+def _check_image(image: Tensor, base: Base, net: ControlNet, name: str, latents: torch.Size) -> None:
     total, _, height, width = latents
-    channels, stride = net.settings.condition_channels, net.settings.stride
+    encoded = net.settings.hint == "vae"  # by the base, of pictures in RGB
+    channels = 3 if encoded else net.settings.condition_channels
+    stride = base.downscale if encoded else net.settings.stride
     wanted = (channels, height * stride, width * stride)
     if image.ndim != 4 or not image.is_floating_point() or tuple(image.shape[1:]) != wanted:
         raise ShapeError(

@@ -34,5 +34,11 @@ def distance(base: Base, weights: Path, cases: Cases) -> float:
     timestep = timestep.to(base.device)
     context = base.encode_prompts([case.caption for case in some])
     y = denoise(base, x, timestep, context)
-    moved = denoise(base, x, timestep, context, net(x, timestep, context, maps.to(base.device)))
+    moved = denoise(
+        base,
+        x,
+        timestep,
+        context,
+        net(x, timestep, context, base.as_read(net.settings, maps.to(base.device))),
+    )
     return float((moved - y).norm() / y.norm())

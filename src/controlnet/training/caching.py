@@ -20,6 +20,7 @@ from controlnet.data import Loader
 from controlnet.data.batch import Dataset
 from controlnet.data.manifest import METADATA
 from controlnet.data.shards import shards
+from controlnet.errors import PlanError
 from controlnet.training.disk import Disk, default_folder
 from controlnet.training.frozen import Frozen, bytes_each, remembers
 from controlnet.training.plan import TrainingPlan
@@ -37,11 +38,18 @@ Moved = Callable[[int, int], bool]
 
 def choose(plan: TrainingPlan, base: Base, size: int, examples: int) -> Literal["memory", "disk", "none"]:
     """Decide `data.cache` for a run over so many examples; it changes no bit of the run, only its time."""
+    if plan.data.cache == "disk" and plan.control.hint == "vae":
+        raise PlanError(
+            "data.cache is disk, after which the encoders leave memory, and control.hint vae wants them at "
+            "every step; set data.cache to memory or none"
+        )
     if plan.data.cache != "auto":
         return plan.data.cache
     light = remembers(plan.data, base, size, examples)
-    if light and _bytes_of_encoders(base) < HEAVY:
+    if light and (_bytes_of_encoders(base) < HEAVY or plan.control.hint == "vae"):
         return "memory"
+    if plan.control.hint == "vae":
+        return "none"
     passes = plan.steps * plan.optim.batch * plan.optim.accumulation / examples
     needed, folder = examples * bytes_each(plan.data, base, size), folder_of(plan.data)
     room = shutil.disk_usage(_existing(folder)).free / ROOM

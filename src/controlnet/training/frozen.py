@@ -30,13 +30,19 @@ class Frozen:
     """Turns batches into what the networks take; remembers posteriors by pixels and contexts by caption.
 
     size: side of the pictures in pixels, or (H, W). remember: in memory. disk: where the run keeps them
-    instead, read where they are there and added to where they are not.
+    instead, read where they are there and added to where they are not. reads_latents: the hint encoder
+    reads conditions as latents (`core.hint`), which are their posteriors' means.
     """
 
     def __init__(
-        self, base: Base, size: int | tuple[int, int], remember: bool, disk: Disk | None = None
+        self,
+        base: Base,
+        size: int | tuple[int, int],
+        remember: bool,
+        disk: Disk | None = None,
+        reads_latents: bool = False,
     ) -> None:
-        self._base, self._remember, self._disk = base, remember, disk
+        self._base, self._remember, self._disk, self._reads_latents = base, remember, disk, reads_latents
         self._size = (size, size) if isinstance(size, int) else size
         self._sized = getattr(base.network.config, "addition_embed_type", None) == "text_time"
         self._posteriors: dict[str, tuple[Tensor, Tensor]] = {}
@@ -52,7 +58,7 @@ class Frozen:
         return Inputs(
             latents=self.latents(batch.pixels, draws.posterior),
             context=self.context(captions, batch.size),
-            condition=batch.condition.to(self._base.device),
+            condition=self.condition(batch.condition),
             mask=None if batch.mask is None else self._on_latents(batch.mask),
         )
 
@@ -65,6 +71,13 @@ class Frozen:
         return torch.cat(means).to(device).float() + torch.cat(deviations).to(device).float() * noise.to(
             device
         )
+
+    def condition(self, condition: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K h w"]:
+        """Return what the hint encoder reads of a condition in [0,1], on the base's device."""
+        if not self._reads_latents:
+            return condition.to(self._base.device)
+        means = [self._posterior(2 * picture - 1)[0] for picture in condition.split(1)]
+        return torch.cat(means).to(self._base.device).float()
 
     def context(self, captions: list[str], size: tuple[int, int] | None = None) -> Context:
         """Return the context of captions on the base's device; size (H, W) of the pictures, for SDXL."""

@@ -73,7 +73,7 @@ class Instruments:
         inputs = Inputs(
             frozen.latents(examples.pixels, posterior),
             frozen.context(examples.captions),
-            examples.condition.to(self._shop.base.device),
+            frozen.condition(examples.condition),
         )
         return GainMeter(self._shop.base, inputs, self._seed, self._batch)
 

@@ -100,7 +100,8 @@ class Rehearsal:
         side = size // self._base.downscale
         latents = torch.empty(batch, self._base.latent_channels, side, side, device="meta")
         context = self._context.expand(batch).to(dtype=dtype)
-        condition = torch.empty(batch, self._settings.condition_channels, size, size, device="meta")
+        settings, read = self._settings, side * self._settings.stride
+        condition = torch.empty(batch, settings.condition_channels, read, read, device="meta")
         timestep = torch.zeros(batch, dtype=torch.long, device="meta")
         return Inputs(latents, context, condition), torch.empty_like(latents), timestep
 

@@ -12,7 +12,7 @@ from controlnet.core.settings import ControlSettings
 from controlnet.errors import PlanError
 from controlnet.training.estimate import GB, Estimate, Estimator, gb, mends
 from controlnet.training.plan import TrainingPlan
-from controlnet.training.setup import make_net
+from controlnet.training.setup import condition_channels, make_net
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,12 @@ def weigh(plan: TrainingPlan, base: Base, device: torch.device, world: int = 1) 
     """Estimate a plan for a base, which may be anywhere; PlanError where it does not fit (see `fits`)."""
     if plan.control.start_from is None:
         form = plan.control
-        settings = ControlSettings(hint=form.hint, copy=form.extent, connect=form.connect)
+        settings = ControlSettings(
+            hint=form.hint,
+            copy=form.extent,
+            connect=form.connect,
+            condition_channels=condition_channels(form, base),
+        )
     else:
         settings = make_net(plan, base).settings
     return fits(plan, Estimator(base, settings, device.type, world), device, world)

@@ -16,10 +16,11 @@ class Section(BaseModel):
 class Control(Section):
     """What is trained: the copy of the base's encoder, its hint encoder and its zero convolutions."""
 
-    hint: Literal["published", "paper", "unshuffle", "centred"] = Field(
+    hint: Literal["published", "paper", "unshuffle", "centred", "vae"] = Field(
         default="published",
         description="Hint encoder: of the published weights, of the paper's text, or pixel-unshuffle; "
-        "centred: the last of the map less its mean, for depth and other maps that are bright all over.",
+        "centred: the last of the map less its mean, for depth and other maps that are bright all over; "
+        "vae: of the condition's latents, which the base encodes.",
     )
     init: Literal["zero", "gaussian"] = Field(
         default="zero", description="Start of the zero convolutions (an ablation)."

@@ -37,11 +37,17 @@ def make_net(plan: TrainingPlan, base: Base) -> ControlNet:
         return ControlNet.from_base(
             base,
             hint=control.hint,
+            condition_channels=condition_channels(control, base),
             init=control.init,
             copy=control.extent,
             connect=control.connect,
             global_pool=control.global_pool,
         )
+
+
+def condition_channels(plan: Control, base: Base) -> int:
+    """Return the channels of what the hint encoder reads: a picture's, or those of the base's latents."""
+    return base.latent_channels if plan.hint == "vae" else 3
 
 
 def _started_from(source: str, plan: Control, base: Base) -> ControlNet:

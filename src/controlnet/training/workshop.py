@@ -63,7 +63,8 @@ class Workshop:
         cache = choose(plan, self.base, self.size, examples)
         if cache == "disk":
             self._disk = Disk(self.base, folder_of(plan.data), lambda: self._placed(load_base(plan.base)))
-        self.frozen = Frozen(self.base, self.size, cache == "memory", self._disk)
+        latents = self.net.settings.hint == "vae"
+        self.frozen = Frozen(self.base, self.size, cache == "memory", self._disk, latents)
         groups = groups_of(plan.data, self.size, training)
         self.loader = make_loader(plan, training, engine, groups, shards_of(training))
 
