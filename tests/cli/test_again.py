@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from controlnet.cli._again import rows
 from controlnet.cli._png import USER_COMMENT, read_texts
 from controlnet.cli.app import main
+from controlnet.sampling import prepacked
 from tests.cli.sampling_place import made, opened, place, sample
 
 __all__ = ["made", "place"]  # fixtures
@@ -69,6 +71,16 @@ def test_what_speed_and_tiles_changed_comes_out_too(place: Path, capsys: pytest.
     assert "Reuse: deep:2, VAE tile: 64" in opened("a.png").info["parameters"]
     assert again("--from", "a.png") == 0
     assert same("a.png", "a-again.png") and not same("a.png", "b.png")
+
+
+def test_packed_weights_make_the_same_picture_but_for_rounding(place: Path) -> None:
+    plain = ("--control", "net.safetensors=edges.png", "--steps", "4", "--seed", "5")
+    assert sample(*plain, "--out", "b.png") == 0
+    with patch("controlnet.sampling.prepacked", wraps=prepacked) as packing:
+        assert sample(*plain, "--prepack", "--out", "a.png") == 0
+    assert packing.call_count == 1 and len(packing.call_args.args) == 2
+    one, other = (np.asarray(opened(name), np.int16) for name in ("a.png", "b.png"))
+    assert np.abs(one - other).max() <= 1
 
 
 def test_it_comes_out_from_another_folder(pictured: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ class Job:
     reuse: str | None = None
     vae_tile: int | None = None
     offload: bool = False
+    prepack: bool = False
     controls: Sequence[ControlText] = ()
     annotators: Sequence[str | None] = ()  # one for each control, or none at all
     loras: Sequence[Added] = ()

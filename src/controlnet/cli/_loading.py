@@ -1,6 +1,8 @@
 """What a job asks for, loaded: the base with what is added to it, its ControlNets, controls at work."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -85,6 +87,15 @@ def nets_of(job: Job, base: "Base") -> "list[ControlNet]":
     from controlnet.checkpoints import load_controlnet
 
     return [load_controlnet(control.net, base=base).eval() for control in job.controls]
+
+
+@contextmanager
+def packed(job: Job, base: "Base", nets: "list[ControlNet]") -> Iterator[None]:
+    """Hold the weights in the CPU's own order meanwhile, where the job asks for it."""
+    from controlnet.sampling import prepacked
+
+    with prepacked(base, *nets) if job.prepack else nullcontext():
+        yield
 
 
 def device_of(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from controlnet.cli._again import changed
 from controlnet.cli._job import Job
-from controlnet.cli._loading import controls_of, load, makers_of, nets_of
+from controlnet.cli._loading import controls_of, load, makers_of, nets_of, packed
 from controlnet.cli._maps import mapped, save_map
 from controlnet.cli._png import grid, save_png
 from controlnet.cli._preview import PreviewFile
@@ -60,7 +60,8 @@ def run(job: Job) -> list[Path]:
     for name in changed(job.known, hashes_of(record)):
         log.warning("%s is not what it was when %s was made: expect another picture", name, job.source)
     controls = [controls_of(job, nets, makers, found) for found in maps]
-    made = _painted(job, base, passes, controls, start)
+    with packed(job, base, nets):
+        made = _painted(job, base, passes, controls, start)
     for number, path in job.maps().items():
         save_map(path, maps[-1][number], job.annotators[number])
     if job.grid:

@@ -59,6 +59,7 @@ def register(app: typer.Typer) -> None:
         embedding: shared.Embedding = None,
         vae_tile: shared.VaeTile = None,
         offload: shared.Offload = False,
+        prepack: shared.Prepack = False,
         device: shared.Device = "auto",
     ) -> None:
         """Make a picture of each frame, under control maps of its own."""
@@ -87,6 +88,7 @@ def register(app: typer.Typer) -> None:
             reuse=reuse,
             vae_tile=vae_tile,
             offload=offload,
+            prepack=prepack,
             sampler=sampler_name(sampler),
             width=width,
             height=height,

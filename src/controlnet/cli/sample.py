@@ -126,6 +126,7 @@ def register(app: typer.Typer) -> None:
         embedding: shared.Embedding = None,
         vae_tile: shared.VaeTile = None,
         offload: shared.Offload = False,
+        prepack: shared.Prepack = False,
         device: shared.Device = "auto",
     ) -> None:
         """Make pictures from a prompt, under any number of controls."""
@@ -168,6 +169,7 @@ def register(app: typer.Typer) -> None:
             reuse=reuse,
             vae_tile=vae_tile,
             offload=offload,
+            prepack=prepack,
             sampler=sampler_name(sampler),
             width=width,
             height=height,

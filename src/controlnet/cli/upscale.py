@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
         embedding: shared.Embedding = None,
         vae_tile: shared.VaeTile = None,
         offload: shared.Offload = False,
+        prepack: shared.Prepack = False,
         device: shared.Device = "auto",
     ) -> None:
         """Enlarge a picture and paint it over in overlapping tiles."""
@@ -81,6 +82,7 @@ def register(app: typer.Typer) -> None:
             reuse=reuse,
             vae_tile=vae_tile,
             offload=offload,
+            prepack=prepack,
             sampler=sampler_name(sampler),
             image=picture,
             strength=strength,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controlnet.cli._job import Job
-from controlnet.cli._loading import controls_of, load, makers_of, nets_of
+from controlnet.cli._loading import controls_of, load, makers_of, nets_of, packed
 from controlnet.cli._maps import mapped
 from controlnet.cli._progress import progress
 from controlnet.cli._records import record_of
@@ -60,7 +60,7 @@ def run(job: Job, sequence: Sequence) -> Done:
         return controls_of(job, nets, makers, maps)
 
     done = Done()
-    with progress("painting", clip.count, "frames") as advance:
+    with packed(job, base, nets), progress("painting", clip.count, "frames") as advance:
 
         def note(path: Path, fresh: bool) -> None:
             done.made, done.kept = done.made + fresh, done.kept + (not fresh)

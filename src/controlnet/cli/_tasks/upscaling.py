@@ -6,7 +6,7 @@ from pathlib import Path
 
 from controlnet.cli._again import UPSCALE
 from controlnet.cli._job import Job
-from controlnet.cli._loading import controls_of, load, makers_of, nets_of
+from controlnet.cli._loading import controls_of, load, makers_of, nets_of, packed
 from controlnet.cli._maps import mapped, save_map
 from controlnet.cli._png import save_png
 from controlnet.cli._records import record_of
@@ -40,7 +40,7 @@ def run(job: Job, tiles: Tiles) -> list[Path]:
     size = tiling_of(base, (width, height), tiles.scale, tiles.tile, tiles.overlap).size
     maps = [mapped(photo, maker, size) for photo, maker in zip(photos, makers, strict=True)]
     nets = nets_of(job, base)
-    with steps_told() as tell:
+    with packed(job, base, nets), steps_told() as tell:
         made = upscale(
             base,
             job.prompts[0],
