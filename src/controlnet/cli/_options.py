@@ -109,7 +109,7 @@ Prepack = Annotated[
     bool,
     typer.Option(
         "--prepack/--no-prepack",
-        help="On a CPU: weights in its kernels' order, so that large networks step faster after a slow first step.",
+        help="Weights in the order of the CPU's kernels: large networks step faster after a slow first.",
         rich_help_panel=BASE,
     ),
 ]
