@@ -66,6 +66,13 @@ def test_a_caption_that_is_too_long_is_cut_with_a_warning(base, caplog):
     assert "cut to its first 7 of 11 tokens" in caplog.text
 
 
+def test_thousands_of_such_captions_are_told_of_in_a_few_lines(folder, caplog):
+    base = load_base(folder)
+    for number in range(20):
+        base.encode_prompts(["a b c d e f g h i " + "a " * number], literal=True)
+    assert caplog.text.count("cut to its first") == 3 and caplog.text.count("not told") == 1
+
+
 def test_latents_are_shifted_and_scaled(base):
     pixels = torch.rand(1, 3, 32, 32) * 2 - 1
     distribution = base.vae.encode(pixels).latent_dist

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -18,6 +19,10 @@ from controlnet.backbones._words import placed
 from controlnet.errors import SettingError
 
 _LEAST: Final = 1e-4  # a mean below this part of the size is rounding, and nothing to go by
+
+_TOLD: Final = 3  # captions that are cut, of each tokenizer
+
+_cut: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # how many, by tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +85,17 @@ def tokenize(captions: Sequence[str], tokenizer: Any, length: int) -> Tensor:
     for caption in captions:
         count = len(tokenizer(caption, verbose=False).input_ids)
         if count > length:
-            logger.warning("prompt cut to its first %d of %d tokens: %r", length, count, caption)
+            _tell_of_cut(tokenizer, length, count, caption)
     return ids.input_ids
+
+
+def _tell_of_cut(tokenizer: Any, length: int, count: int, caption: str) -> None:
+    """Warn of a caption that is cut; of some, since in a data set there may be thousands."""
+    number = _cut[tokenizer] = _cut.get(tokenizer, 0) + 1
+    if number <= _TOLD:
+        logger.warning("caption cut to its first %d of %d tokens: %r", length, count, caption)
+    if number == _TOLD:
+        logger.warning("more captions may be cut, which is not told; what is lost are the words at their ends")
 
 
 def emphasised(tokens: Tensor, weights: Tensor) -> Tensor:
