@@ -95,7 +95,7 @@ def _tell_of_cut(tokenizer: Any, length: int, count: int, caption: str) -> None:
     if number <= _TOLD:
         logger.warning("caption cut to its first %d of %d tokens: %r", length, count, caption)
     if number == _TOLD:
-        logger.warning("more captions may be cut, which is not told; what is lost are the words at their ends")
+        logger.warning("more captions may be cut, which is not told; the words at their ends are lost")
 
 
 def emphasised(tokens: Tensor, weights: Tensor) -> Tensor:
