@@ -18,10 +18,9 @@ from typing import Any
 from benchmarks.frame import Report, described, machine
 
 NAMES = (
-    *("loading", "checkpoints", "sampling", "against_diffusers", "sd15", "reuse", "sampling_memory"),
-    "compiling",
+    *("loading", "checkpoints", "sampling", "against_diffusers", "reuse", "sampling_memory", "compiling"),
     *("training_step", "training_options", "training_memory", "trainers", "feeding", "shapes_conditions"),
-    "building",
+    *("building", "sd15"),  # the last: from then on the process keeps the memory that it frees
 )
 # Many minutes, or files and memory of 6 to 16 GB.
 LONG = ("training_step_sd15", "trainers_sd15", "large_files", "serving_load")

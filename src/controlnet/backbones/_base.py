@@ -162,7 +162,7 @@ class Base:
 
         Each by itself, as kernels round otherwise in batches of other sizes.
         """
-        if settings.hint != "vae":
+        if not settings.reads_latents:
             return condition
         return torch.cat([self.encode_pixels(2 * picture - 1) for picture in condition.split(1)])
 

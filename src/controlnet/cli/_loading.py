@@ -1,8 +1,7 @@
 """What a job asks for, loaded: the base with what is added to it, its ControlNets, controls at work."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -89,13 +88,11 @@ def nets_of(job: Job, base: "Base") -> "list[ControlNet]":
     return [load_controlnet(control.net, base=base).eval() for control in job.controls]
 
 
-@contextmanager
-def packed(job: Job, base: "Base", nets: "list[ControlNet]") -> Iterator[None]:
-    """Hold the weights in the CPU's own order meanwhile, where the job asks for it."""
+def packed(job: Job, base: "Base", nets: "list[ControlNet]") -> AbstractContextManager[None]:
+    """Return what holds the weights in the CPU's own order, where the job asks for it."""
     from controlnet.sampling import prepacked
 
-    with prepacked(base, *nets) if job.prepack else nullcontext():
-        yield
+    return prepacked(base, *nets) if job.prepack else nullcontext()
 
 
 def device_of(name: str) -> str:

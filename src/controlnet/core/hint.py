@@ -11,7 +11,7 @@ Five forms, each a plain sequence that ends in a zero convolution:
     centred     the same of the map less its mean, which goes along in channels of its own. For maps that are
                 bright all over, such as depth: their mean moves all weights of a unit alike, and drowns what
                 differs from place to place (docs/shapes.md, "Every condition").
-    vae         two 3×3 convolutions with SiLU, then Z, of the map as latents (CtrLoRA, 2410.09400, sec. 3.3).
+    vae         two 3×3 convolutions with SiLU, then Z, of the map as latents (after CtrLoRA, 2410.09400).
                 The base's own autoencoder has encoded it before, and is no part of the ControlNet.
 
 Legend: B batch; K H W the condition; C h w the hint, h = H/s, w = W/s; s the stride.

@@ -60,9 +60,14 @@ class ControlSettings:
             raise SettingError(f"got {got}; wanted whole numbers from 1")
 
     @property
+    def reads_latents(self) -> bool:
+        """Whether the hint encoder reads the condition as the base's latents, and not its pixels."""
+        return self.hint == "vae"
+
+    @property
     def stride(self) -> int:
         """How many pixels of the condition, along each side, make one latent: 8 for Stable Diffusion.
 
         1 where the condition is read as latents.
         """
-        return 1 if self.hint == "vae" else 2 ** (len(self.hint_widths) - 1)
+        return 1 if self.reads_latents else 2 ** (len(self.hint_widths) - 1)

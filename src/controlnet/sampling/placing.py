@@ -109,7 +109,7 @@ def _check_network(base: Base, net: ControlNet, name: str) -> None:
 
 def _check_image(image: Tensor, base: Base, net: ControlNet, name: str, latents: torch.Size) -> None:
     total, _, height, width = latents
-    encoded = net.settings.hint == "vae"  # by the base, of pictures in RGB
+    encoded = net.settings.reads_latents  # the base encodes pictures in RGB
     channels = 3 if encoded else net.settings.condition_channels
     stride = base.downscale if encoded else net.settings.stride
     wanted = (channels, height * stride, width * stride)
@@ -119,7 +119,12 @@ def _check_image(image: Tensor, base: Base, net: ControlNet, name: str, latents:
             f"of {wanted[1]}×{wanted[2]} pixels for these latents: convert or resize it"
         )
     _check_count(len(image), "images", name, total)
-    _check_range(image, -1.0, f"{name} has an image", "[-1, 1], below 0 only in holes that are painted anew")
+    if encoded:
+        _check_range(image, 0.0, f"{name} has an image", "[0, 1], since a VAE has no word for holes")
+    else:
+        _check_range(
+            image, -1.0, f"{name} has an image", "[-1, 1], below 0 only in holes that are painted anew"
+        )
 
 
 def _check_mask(mask: Tensor, name: str, latents: torch.Size) -> None:

@@ -38,7 +38,8 @@ Moved = Callable[[int, int], bool]
 
 def choose(plan: TrainingPlan, base: Base, size: int, examples: int) -> Literal["memory", "disk", "none"]:
     """Decide `data.cache` for a run over so many examples; it changes no bit of the run, only its time."""
-    if plan.data.cache == "disk" and plan.control.hint == "vae":
+    stay = plan.control.hint == "vae"  # the encoders, which conditions want at every step
+    if plan.data.cache == "disk" and stay:
         raise PlanError(
             "data.cache is disk, after which the encoders leave memory, and control.hint vae wants them at "
             "every step; set data.cache to memory or none"
@@ -46,10 +47,8 @@ def choose(plan: TrainingPlan, base: Base, size: int, examples: int) -> Literal[
     if plan.data.cache != "auto":
         return plan.data.cache
     light = remembers(plan.data, base, size, examples)
-    if light and (_bytes_of_encoders(base) < HEAVY or plan.control.hint == "vae"):
-        return "memory"
-    if plan.control.hint == "vae":
-        return "none"
+    if stay or (light and _bytes_of_encoders(base) < HEAVY):
+        return "memory" if light else "none"
     passes = plan.steps * plan.optim.batch * plan.optim.accumulation / examples
     needed, folder = examples * bytes_each(plan.data, base, size), folder_of(plan.data)
     room = shutil.disk_usage(_existing(folder)).free / ROOM

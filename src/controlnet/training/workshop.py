@@ -63,8 +63,9 @@ class Workshop:
         cache = choose(plan, self.base, self.size, examples)
         if cache == "disk":
             self._disk = Disk(self.base, folder_of(plan.data), lambda: self._placed(load_base(plan.base)))
-        latents = self.net.settings.hint == "vae"
-        self.frozen = Frozen(self.base, self.size, cache == "memory", self._disk, latents)
+        self.frozen = Frozen(
+            self.base, self.size, cache == "memory", self._disk, reads_latents=self.net.settings.reads_latents
+        )
         groups = groups_of(plan.data, self.size, training)
         self.loader = make_loader(plan, training, engine, groups, shards_of(training))
 
