@@ -114,6 +114,7 @@ def train(
         weight = (SHARPEST * objective.sigma[timestep] ** 2).clamp(max=1)  # σ² = 1 / (SNR + 1)
         return {"loss": (each * weight).mean(), "mse": each.mean()}
 
+    # The second part goes on from the state of the first, whatever weights the first has left in the model.
     for batch, steps in ((BATCH, min(GROWS, schedule.steps)), (2 * BATCH, schedule.steps)):
         yield from fit(model, partial(loss, batch), replace(schedule, steps=steps), out / "base_run")
     save(model, out)
@@ -150,9 +151,10 @@ def _latents(vae: AutoencoderTiny, corpus: Path, scenes: int, cache: Path) -> Te
 
 
 def _spread(timesteps: int, count: int, generator: torch.Generator) -> Tensor:
-    """Draw a timestep from each `count`-th part of them all, (count,): the same mean with less noise.
+    """Draw one of the steps 0 … timesteps − 1 from each `count`-th part of them, (count,) int64.
 
-    After the low-discrepancy sampler of Kingma et al., arXiv 2107.00630.
+    Each step is as likely as before, and the mean loss of a batch is less noisy; after the low-discrepancy
+    sampler of Kingma et al., arXiv 2107.00630.
     """
     parts = torch.arange(count) + torch.rand(count, generator=generator)
     return (parts * (timesteps / count)).long().clamp(max=timesteps - 1)
